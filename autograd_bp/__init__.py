@@ -1,0 +1,51 @@
+"""autograd-bp: reverse-mode automatic differentiation on scalars.
+
+>>> from autograd_bp import Value
+>>> x = Value(3.0, label="x")
+>>> y = x * x + x.sin()
+>>> y.backward()
+>>> round(x.grad, 4)  # 2x + cos x
+5.01
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not in sys.modules:
+    # Run the engine from its source though it is compiled: to step through it, or to test it.
+    import importlib.util
+    from pathlib import Path
+
+    _spec = importlib.util.spec_from_file_location(
+        "autograd_bp.value", Path(__file__).with_name("value.py")
+    )
+    assert _spec is not None and _spec.loader is not None
+    sys.modules["autograd_bp.value"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["autograd_bp.value"])
+
+from autograd_bp import functions as _functions
+from autograd_bp.functions import *  # noqa: F403
+from autograd_bp.graph import scope, topological_order
+from autograd_bp.value import (
+    Number,
+    Value,
+    compiled,
+    dot,
+    logsumexp,
+    mean,
+    no_grad,
+    norm,
+    softmax,
+    sum_of,
+    watch,
+    zero_grad,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Number", "Value", "compiled", "dot", "logsumexp", "mean", "no_grad", "norm", "scope",
+    "softmax", "sum_of", "topological_order", "watch", "zero_grad", *_functions.__all__,
+]  # fmt: skip

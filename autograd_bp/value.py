@@ -1,0 +1,1109 @@
+# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+"""The engine: scalars that remember how they were made, and the chain rule run backwards.
+
+A `Value` holds a number and links to the operands that it was computed from, each with the
+local derivative ∂self/∂operand at that point. `Value.backward` sorts the graph topologically,
+consumers first, and hands every node's gradient on to its operands:
+
+    operand.grad += node.grad * ∂node/∂operand
+
+That is the whole of reverse-mode automatic differentiation. The rest of this file builds
+nodes quickly: operations read their value and derivatives from the table in `ops.py`, but for
+the few that make up most graphs (+ - * / and the n-ary ones), which spell them out.
+
+This is ordinary Python. Where a C compiler is found at installation, Cython compiles the same
+file: annotations such as ``float`` then become C types, and the ``cython`` decorators say that
+nodes need no garbage collector (a node's operands exist before it, so no cycle can arise).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from numbers import Real
+from typing import Any, SupportsFloat, TypeAlias, Union
+
+from autograd_bp.ops import CODES, RULES, TABLE, careful, domain_error
+
+try:
+    from autograd_bp._pure import cython
+except ImportError:  # never at run time: this line tells the compiler which name is its own
+    import cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc  # type: ignore
+
+__all__ = [
+    "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
+    "zero_grad",
+]  # fmt: skip
+
+compiled: bool = cython.compiled
+"""Whether this engine runs as C code."""
+
+Number: TypeAlias = Union["Value", float]
+"""What operations take: a node, or a plain number (folded into the operation)."""
+
+# Positions in the table of the operations that are spelled out below.
+ADD = cython.declare(cython.short, CODES["+"])
+SUB = cython.declare(cython.short, CODES["-"])
+MUL = cython.declare(cython.short, CODES["*"])
+DIV = cython.declare(cython.short, CODES["/"])
+POW = cython.declare(cython.short, CODES["**"])
+NEG = cython.declare(cython.short, CODES["neg"])
+DOT = cython.declare(cython.short, CODES["dot"])
+SUM_OF = cython.declare(cython.short, CODES["sum_of"])
+MEAN = cython.declare(cython.short, CODES["mean"])
+LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
+NORM = cython.declare(cython.short, CODES["norm"])
+
+_sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_watchers: ContextVar[tuple[Callable[["Value"], object], ...]] = ContextVar("watchers", default=())
+# How many contexts (no_grad, watch) are open in all threads: operations look no further at 0.
+_contexts = cython.declare(cython.int, 0)
+
+# Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
+# nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
+_NESTING = cython.declare(cython.int, 100)
+_nested = cython.declare(cython.int, 0)
+_waiting = cython.declare(list, [])
+
+
+@cython.no_gc
+@cython.cclass
+class _Details:
+    """What most nodes do without: a label, a scope, operands beyond two."""
+
+    __slots__ = ("label", "operands", "partials", "scope")
+
+    label: str
+    scope: str
+    operands: tuple[Any, ...] | None
+    partials: cython.p_double  # ∂node/∂operand, one for each of operands
+
+    def __init__(self, operands: tuple[Any, ...] | None = None) -> None:
+        self.label = ""
+        self.scope = ""
+        self.operands = operands
+        if operands is not None:
+            self.partials = _doubles(len(operands))
+
+    def __dealloc__(self) -> None:
+        PyMem_Free(self.partials)
+
+
+@cython.cfunc
+def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
+    if cython.compiled:
+        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8 + 8))
+        if not block:
+            raise MemoryError
+        return block
+    return [0.0] * n
+
+
+@cython.no_gc
+@cython.freelist(4096)
+@cython.cclass
+class Value:
+    """A number that knows how it was computed, and after `backward` its gradient.
+
+    ``data`` is an int, a float or a NumPy scalar; ``label`` names the node in pictures and
+    errors. Operations take Values and plain numbers on either side.
+
+    >>> x, y = Value(2.0, "x"), Value(3.0, "y")
+    >>> z = x * y + x**2
+    >>> z.backward()
+    >>> z.data, x.grad, y.grad  # ∂z/∂x = y + 2x, ∂z/∂y = x
+    (10.0, 7.0, 2.0)
+    """
+
+    __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad", "_pending")
+
+    _data: float
+    _grad: float
+    # The operands, with ∂self/∂operand. Where an operand is a plain number its link is None
+    # and the number stands in the place of its derivative.
+    _a: Value | None
+    _b: Value | None
+    _da: float
+    _db: float
+    _details: _Details | None
+    _pending: cython.int  # consumers not yet met, while a graph is being sorted
+    _code: cython.short  # position of the operation in the table; 0: a leaf
+
+    def __init__(self, data: SupportsFloat, label: str = "") -> None:
+        self._data = _number(data, "data")
+        self._grad = self._da = self._db = 0.0
+        self._a = self._b = self._details = None
+        self._pending = self._code = 0
+        if label:
+            self.label = label
+        if _contexts:
+            _in_context(self)
+
+    # --- what a node knows ------------------------------------------------------------------
+
+    @property
+    def data(self) -> float:
+        """The number itself; can be set on a leaf."""
+        return self._data
+
+    @data.setter
+    def data(self, data: SupportsFloat) -> None:
+        if self._code:
+            raise AttributeError(
+                f"data of {self!r} cannot be set: it was computed by {self.op!r} from its "
+                "parents. Set the data of a leaf and compute again, or use detach()."
+            )
+        self._data = _number(data, "data")
+
+    @property
+    def grad(self) -> float:
+        """∂root/∂self of the last backward pass; on a leaf the sum since it was last set to 0."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: SupportsFloat) -> None:
+        self._grad = _number(grad, "grad")
+
+    @property
+    def label(self) -> str:
+        """The name that the user gave, or an empty string."""
+        return "" if self._details is None else self._details.label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        if not isinstance(label, str):
+            raise TypeError(f"label must be a str, got {label!r}; write label=str(...)")
+        if self._details is None:
+            self._details = _Details()
+        self._details.label = label
+
+    @property
+    def scope(self) -> str:
+        """The scopes open when the node was made, outermost first, as ``"mlp/layer 1"``."""
+        return "" if self._details is None else self._details.scope
+
+    @scope.setter
+    def scope(self, scope: str) -> None:
+        if self._details is None:
+            self._details = _Details()
+        self._details.scope = scope
+
+    @property
+    def op(self) -> str:
+        """The name of the operation that made this node, as in the table; of a leaf ``""``."""
+        name: str = TABLE[self._code].name
+        return name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this node was given, not computed."""
+        return self._code == 0
+
+    @property
+    def operands(self) -> tuple[Number, ...]:
+        """What the operation took, in the table's order: nodes and plain numbers.
+
+        >>> (2.0 * Value(3.0)).operands
+        (2.0, Value(data=3.0, grad=0.0))
+        """
+        if self._details is not None and self._details.operands is not None:
+            return tuple([x if isinstance(x, Value) else float(x) for x in self._details.operands])
+        a: Number = self._da if self._a is None else self._a
+        b: Number = self._db if self._b is None else self._b
+        return (a, b)[: len(TABLE[self._code].operands)]
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The operands that are nodes; one that was used twice stands twice."""
+        return tuple([x for x in self.operands if isinstance(x, Value)])
+
+    @property
+    def local_grads(self) -> tuple[float, ...]:
+        """∂self/∂parent for each of `parents`, at the point where the node was computed.
+
+        >>> x, y = Value(2.0), Value(3.0)
+        >>> (x * y).local_grads
+        (3.0, 2.0)
+        """
+        i: cython.Py_ssize_t
+        details: _Details | None = self._details
+        if details is not None and details.operands is not None:
+            return tuple(
+                [
+                    details.partials[i]
+                    for i in range(len(details.operands))
+                    if isinstance(details.operands[i], Value)
+                ]
+            )
+        found = [] if self._a is None else [self._da]
+        return tuple(found if self._b is None else [*found, self._db])
+
+    # --- the chain rule ---------------------------------------------------------------------
+
+    def backward(self, seed: SupportsFloat = 1.0) -> None:
+        """Set ``grad`` of every node of this graph to ∂self/∂node, times ``seed``.
+
+        Leaves add it to what they have, so call `zero_grad` between steps; every other node
+        gets its gradient anew, and keeps it to be read. Threads take turns: gradients of a
+        leaf that several graphs share are summed correctly.
+
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> y.backward()
+        >>> y.backward()
+        >>> x.grad, y.grad
+        (12.0, 1.0)
+        """
+        node: Value
+        p: Value | None
+        d: _Details | None
+        i: cython.Py_ssize_t
+        g: float
+        with _sorting:
+            order: list[Value] = _consumers_first([self], False)
+            for node in order:
+                if node._code:
+                    node._grad = 0.0
+            self._grad += _number(seed, "seed")
+            for node in order:
+                g = node._grad
+                p = node._a
+                if p is not None:
+                    p._grad += g * node._da
+                p = node._b
+                if p is not None:
+                    p._grad += g * node._db
+                d = node._details
+                if d is not None and d.operands is not None:
+                    i = 0
+                    for x in d.operands:
+                        if isinstance(x, Value):
+                            p = x
+                            p._grad += g * d.partials[i]
+                        i += 1
+
+    def detach(self) -> Value:
+        """A new leaf with the same data and label: no gradient flows through it.
+
+        >>> x = Value(3.0)
+        >>> y = x * x.detach()
+        >>> y.backward()
+        >>> x.grad
+        3.0
+        """
+        return Value(self._data, self.label)
+
+    # --- arithmetic -------------------------------------------------------------------------
+
+    def __add__(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            b: Value = other
+            return _node(ADD, self, b, self._data + b._data, 1.0, 1.0)
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(ADD, self, None, self._data + c, 1.0, c)
+
+    def __radd__(self, other: float) -> Value:
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(ADD, None, self, c + self._data, c, 1.0)
+
+    def __sub__(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            b: Value = other
+            return _node(SUB, self, b, self._data - b._data, 1.0, -1.0)
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(SUB, self, None, self._data - c, 1.0, c)
+
+    def __rsub__(self, other: float) -> Value:
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(SUB, None, self, c - self._data, c, -1.0)
+
+    def __mul__(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            b: Value = other
+            return _node(MUL, self, b, self._data * b._data, b._data, self._data)
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(MUL, self, None, self._data * c, c, c)
+
+    def __rmul__(self, other: float) -> Value:
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(MUL, None, self, c * self._data, c, c)
+
+    def __truediv__(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            b: Value = other
+            if b._data == 0.0:
+                raise domain_error(TABLE[DIV], (self._data, b._data), b.label)
+            y: float = self._data / b._data
+            return _node(DIV, self, b, y, 1.0 / b._data, -y / b._data)
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        if c == 0.0:
+            raise domain_error(TABLE[DIV], (self._data, c), self.label)
+        return _node(DIV, self, None, self._data / c, 1.0 / c, c)
+
+    def __rtruediv__(self, other: float) -> Value:
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        if self._data == 0.0:
+            raise domain_error(TABLE[DIV], (c, self._data), self.label)
+        y: float = c / self._data
+        return _node(DIV, None, self, y, c, -y / self._data)
+
+    def __pow__(self, other: Number) -> Value:
+        if not isinstance(other, Value) and not _is_real(other):
+            return NotImplemented
+        return _binary(POW, self, other)
+
+    def __rpow__(self, other: float) -> Value:
+        if not _is_real(other):
+            return NotImplemented
+        return _binary(POW, other, self)
+
+    def __neg__(self) -> Value:
+        return _node(NEG, self, None, -self._data, -1.0, 0.0)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return _unary("abs", self)
+
+    # --- elementary functions: the rows of the table as methods -------------------------------
+
+    def exp(self) -> Value:
+        """eˣ."""
+        return _unary("exp", self)
+
+    def expm1(self) -> Value:
+        """eˣ − 1, accurate near 0."""
+        return _unary("expm1", self)
+
+    def log(self) -> Value:
+        """The natural logarithm; x > 0."""
+        return _unary("log", self)
+
+    def log1p(self) -> Value:
+        """ln(1 + x), accurate near 0; x > −1."""
+        return _unary("log1p", self)
+
+    def log2(self) -> Value:
+        """The logarithm to base 2; x > 0."""
+        return _unary("log2", self)
+
+    def log10(self) -> Value:
+        """The logarithm to base 10; x > 0."""
+        return _unary("log10", self)
+
+    def sqrt(self) -> Value:
+        """The square root; x ≥ 0."""
+        return _unary("sqrt", self)
+
+    def sin(self) -> Value:
+        """The sine of an angle in radians."""
+        return _unary("sin", self)
+
+    def cos(self) -> Value:
+        """The cosine of an angle in radians."""
+        return _unary("cos", self)
+
+    def tan(self) -> Value:
+        """The tangent of an angle in radians."""
+        return _unary("tan", self)
+
+    def asin(self) -> Value:
+        """The angle in radians whose sine this is; −1 ≤ x ≤ 1."""
+        return _unary("asin", self)
+
+    def acos(self) -> Value:
+        """The angle in radians whose cosine this is; −1 ≤ x ≤ 1."""
+        return _unary("acos", self)
+
+    def atan(self) -> Value:
+        """The angle in radians whose tangent this is."""
+        return _unary("atan", self)
+
+    def sinh(self) -> Value:
+        """The hyperbolic sine."""
+        return _unary("sinh", self)
+
+    def cosh(self) -> Value:
+        """The hyperbolic cosine."""
+        return _unary("cosh", self)
+
+    def tanh(self) -> Value:
+        """The hyperbolic tangent."""
+        return _unary("tanh", self)
+
+    def sigmoid(self) -> Value:
+        """σ(x) = 1/(1 + e⁻ˣ), without overflow at any x."""
+        return _unary("sigmoid", self)
+
+    def softplus(self) -> Value:
+        """ln(1 + eˣ), without overflow at any x."""
+        return _unary("softplus", self)
+
+    def logsigmoid(self) -> Value:
+        """ln σ(x), without overflow at any x."""
+        return _unary("logsigmoid", self)
+
+    def relu(self) -> Value:
+        """max(0, x); the derivative at 0 is 0."""
+        return _unary("relu", self)
+
+    def gelu(self) -> Value:
+        """x·Φ(x) with the exact normal distribution function."""
+        return _unary("gelu", self)
+
+    def silu(self) -> Value:
+        """x·σ(x), also called swish."""
+        return _unary("silu", self)
+
+    def erf(self) -> Value:
+        """The error function."""
+        return _unary("erf", self)
+
+    def erfc(self) -> Value:
+        """1 − erf x, accurate for large x."""
+        return _unary("erfc", self)
+
+    def lgamma(self) -> Value:
+        """ln|Γ(x)|."""
+        return _unary("lgamma", self)
+
+    def atan2(self, x: Number) -> Value:
+        """The angle in radians of the point (x, self)."""
+        return _binary(CODES["atan2"], self, x)
+
+    def hypot(self, other: Number) -> Value:
+        """√(self² + other²), without overflow on the way."""
+        return _binary(CODES["hypot"], self, other)
+
+    def maximum(self, other: Number) -> Value:
+        """The larger; where equal, each gets half the gradient."""
+        return _binary(CODES["maximum"], self, other)
+
+    def minimum(self, other: Number) -> Value:
+        """The smaller; where equal, each gets half the gradient."""
+        return _binary(CODES["minimum"], self, other)
+
+    def leaky_relu(self, slope: Number = 0.01) -> Value:
+        """x for x > 0, else slope·x."""
+        return _binary(CODES["leaky_relu"], self, slope)
+
+    def elu(self, alpha: Number = 1.0) -> Value:
+        """x for x > 0, else alpha·(eˣ − 1)."""
+        return _binary(CODES["elu"], self, alpha)
+
+    def clip(self, lo: Number | None = None, hi: Number | None = None) -> Value:
+        """The nearest number from lo to hi; None is no bound."""
+        lo = -math.inf if lo is None else lo
+        hi = math.inf if hi is None else hi
+        result: Value = apply("clip", self, lo, hi)
+        return result
+
+    def where(self, condition: object, other: Number) -> Value:
+        """This value where the condition holds, else ``other``; the choice has no gradient."""
+        result: Value = apply("where", condition, self, other)
+        return result
+
+    # NumPy's names for the same, so that np.arcsin of an array of Values finds them.
+    arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
+
+    # --- as Python sees it --------------------------------------------------------------------
+
+    def __lt__(self, other: Number) -> bool:
+        if not isinstance(other, Value) and not _is_real(other):
+            return NotImplemented
+        return self._data < _data(other, "other")
+
+    def __le__(self, other: Number) -> bool:
+        if not isinstance(other, Value) and not _is_real(other):
+            return NotImplemented
+        return self._data <= _data(other, "other")
+
+    def __gt__(self, other: Number) -> bool:
+        if not isinstance(other, Value) and not _is_real(other):
+            return NotImplemented
+        return self._data > _data(other, "other")
+
+    def __ge__(self, other: Number) -> bool:
+        if not isinstance(other, Value) and not _is_real(other):
+            return NotImplemented
+        return self._data >= _data(other, "other")
+
+    def __hash__(self) -> int:
+        return id(self) >> 4  # == is identity
+
+    def __float__(self) -> float:
+        raise TypeError(
+            f"{self!r} is not converted to a float silently, since its gradient would be lost. "
+            "Use v.data for the number, or a function that keeps the gradient: v.exp() or "
+            "autograd_bp.exp(v) instead of math.exp(v), an object array instead of a float one."
+        )
+
+    __int__ = __float__
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        op = f", op={self.op!r}" if self._code else ""
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
+
+    def __copy__(self) -> Value:
+        return restore(self.op, self.operands, self._data, self.local_grads, self.label, self.scope)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        for node in reversed(consumers_first([self])):
+            if id(node) not in memo:
+                operands = tuple([memo[id(x)] if isinstance(x, Value) else x for x in node.operands])
+                twin = restore(node.op, operands, node.data, node.local_grads, node.label, node.scope)
+                twin.grad = node.grad
+                memo[id(node)] = twin
+        copied: Value = memo[id(self)]
+        return copied
+
+    def _repr_svg_(self) -> str | None:
+        """The graph, as Jupyter shows it. (The engine knows of pictures nowhere else.)"""
+        from autograd_bp.draw import notebook_svg
+
+        return notebook_svg(self)
+
+    # micrograd's names for parents and op, which its drawing code reads.
+
+    @property
+    def _prev(self) -> set[Value]:
+        return set(self.parents)
+
+    @property
+    def _op(self) -> str:
+        return self.op
+
+    def __dealloc__(self) -> None:
+        """Drop the operands without deep recursion (compiled only; see _NESTING)."""
+        global _nested
+        if _nested >= _NESTING:
+            _waiting.append(self._a)
+            _waiting.append(self._b)
+            _waiting.append(self._details)
+            return
+        _nested += 1
+        self._a = None
+        self._b = None
+        self._details = None
+        if _nested == 1:
+            while _waiting:
+                _waiting.pop()
+        _nested -= 1
+
+
+# --- making nodes -----------------------------------------------------------------------------
+
+
+@cython.cfunc
+def _node(
+    code: cython.short, a: Value | None, b: Value | None, data: float, da: float, db: float
+) -> Value:
+    """The result of an operation on at most two operands."""
+    node: Value = Value.__new__(Value)
+    node._data = data
+    node._grad = 0.0
+    node._a = a
+    node._b = b
+    node._da = da
+    node._db = db
+    node._details = None
+    node._pending = 0
+    node._code = code
+    if _contexts:
+        _in_context(node)
+    return node
+
+
+@cython.cfunc
+def _node_of_many(code: cython.short, data: float, details: _Details) -> Value:
+    """The result of an operation whose operands and partials are in ``details``."""
+    node: Value = Value.__new__(Value)
+    node._data = data
+    node._grad = node._da = node._db = 0.0
+    node._a = node._b = None
+    node._details = details
+    node._pending = 0
+    node._code = code
+    if _contexts:
+        _in_context(node)
+    return node
+
+
+@cython.cfunc
+def _in_context(node: Value) -> object:
+    if not _recording.get():
+        node._a = node._b = node._details = None
+        node._code = 0
+    else:
+        for watcher in _watchers.get():
+            watcher(node)
+    return None
+
+
+@cython.cfunc
+def _unary(name: str, x: Value) -> Value:
+    code: cython.short = CODES[name]
+    try:
+        y, dx = RULES[code][1](x._data)
+    except (ArithmeticError, ValueError):
+        y, dx = careful(code, 1, (x._data,), x.label)
+    return _node(code, x, None, y, dx, 0.0)
+
+
+@cython.cfunc
+def _binary(code: cython.short, a: object, b: object) -> Value:
+    """An operation on two operands, of which one is a node at least."""
+    p: float = _data(a, "operand")
+    q: float = _data(b, "operand")
+    if not isinstance(b, Value):
+        y, da = _rule(code, 1, (p, q), (a, b))
+        return _node(code, a, None, y, da, q)
+    if not isinstance(a, Value):
+        y, db = _rule(code, 2, (p, q), (a, b))
+        return _node(code, None, b, y, p, db)
+    y, da, db = _rule(code, 3, (p, q), (a, b))
+    return _node(code, a, b, y, da, db)
+
+
+def _rule(
+    code: int, mask: int, numbers: tuple[float, ...], operands: tuple[Any, ...]
+) -> tuple[float, ...]:
+    """The value and the local derivatives that mask asks for."""
+    try:
+        return RULES[code][mask](*numbers)  # type: ignore[no-any-return]
+    except (ArithmeticError, ValueError):
+        labels = [x.label for x in operands if isinstance(x, Value) and x.label]
+        return careful(code, mask, numbers, ", ".join(labels))
+
+
+def apply(name: str, *operands: Any) -> Any:
+    """Any row of the table without sequences, on nodes and plain numbers in any mixture.
+
+    Returns a Value where an operand is one, else a float.
+
+    >>> apply("maximum", 2, 3)
+    3.0
+    >>> apply("maximum", 2, Value(3.0))
+    Value(data=3.0, grad=0.0, op='maximum')
+    """
+    code = CODES[name]
+    names = TABLE[code].operands
+    numbers = tuple([_data(x, n) for x, n in zip(operands, names, strict=True)])
+    mask = sum([1 << i for i, x in enumerate(operands) if isinstance(x, Value)])
+    if not mask:
+        try:
+            return RULES[code][0](*numbers)
+        except (ArithmeticError, ValueError):
+            return careful(code, 0, numbers)[0]
+    y, *partials = _rule(code, mask, numbers, operands)
+    nodes_and_numbers = [x if isinstance(x, Value) else c for x, c in zip(operands, numbers, strict=True)]
+    return restore(name, tuple(nodes_and_numbers), y, partials)
+
+
+def restore(
+    op: str,
+    operands: tuple[Number, ...],
+    data: float,
+    local_grads: Iterable[float],
+    label: str = "",
+    scope: str = "",
+) -> Value:
+    """A node as it was recorded: the inverse of reading its attributes."""
+    code: cython.short = CODES[op]
+    partials = iter(local_grads)
+    i: cython.Py_ssize_t
+    node: Value
+    if len(operands) > 2 or TABLE[code].is_nary:
+        details = _Details(operands)
+        for i in range(len(operands)):
+            details.partials[i] = next(partials) if isinstance(operands[i], Value) else 0.0
+        node = _node_of_many(code, data, details)
+    elif code:
+        a: Any = operands[0]
+        b: Any = operands[1] if len(operands) == 2 else 0.0
+        da: float = next(partials) if isinstance(a, Value) else a
+        db: float = next(partials) if isinstance(b, Value) else b
+        node = _node(
+            code, a if isinstance(a, Value) else None, b if isinstance(b, Value) else None,
+            data, da, db,
+        )  # fmt: skip
+    else:
+        node = Value(data)
+    if label:
+        node.label = label
+    if scope:
+        node.scope = scope
+    return node
+
+
+# --- operations on many operands: one node each -------------------------------------------------
+
+
+def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
+    """w·x + bias as one node: the pre-activation of a neuron.
+
+    >>> z = dot([Value(1.0), Value(2.0)], [3.0, 4.0], Value(0.5))
+    >>> z.data, z.local_grads
+    (11.5, (3.0, 4.0, 1.0))
+    """
+    ws: tuple[Any, ...] = _sequence(w, "w")
+    xs: tuple[Any, ...] = _sequence(x, "x")
+    n: cython.Py_ssize_t = len(ws)
+    if len(xs) != n:
+        raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
+    i: cython.Py_ssize_t
+    p: float
+    q: float
+    details: _Details = _Details((*ws, *xs, bias))
+    z: float = _data(bias, "bias")
+    for i in range(n):
+        p = _data(ws[i], "w")
+        q = _data(xs[i], "x")
+        details.partials[i] = q
+        details.partials[n + i] = p
+        z += p * q
+    details.partials[2 * n] = 1.0
+    return _node_of_many(DOT, z, details) if _any_node(details) else z
+
+
+def sum_of(x: Iterable[Number]) -> Any:
+    """Σ xᵢ as one node; 0.0 of nothing.
+
+    >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
+    6.0
+    """
+    i: cython.Py_ssize_t
+    details: _Details = _Details(_sequence(x, "x"))
+    y: float = 0.0
+    for i in range(len(details.operands)):
+        details.partials[i] = 1.0
+        y += _data(details.operands[i], "x")
+    return _node_of_many(SUM_OF, y, details) if _any_node(details) else y
+
+
+def mean(x: Iterable[Number]) -> Any:
+    """Σ xᵢ / n as one node.
+
+    >>> mean([Value(1.0), 2.0, Value(6.0)]).data
+    3.0
+    """
+    i: cython.Py_ssize_t
+    details: _Details = _Details(_sequence(x, "x"))
+    n: cython.Py_ssize_t = len(details.operands)
+    if n == 0:
+        raise ValueError("mean of no numbers: x is empty")
+    y: float = 0.0
+    for i in range(n):
+        details.partials[i] = 1.0 / n
+        y += _data(details.operands[i], "x")
+    return _node_of_many(MEAN, y / n, details) if _any_node(details) else y / n
+
+
+def logsumexp(x: Iterable[Number]) -> Any:
+    """ln Σ exp xᵢ as one node, without overflow for any xᵢ; its gradient is `softmax`.
+
+    >>> logsumexp([Value(1e4), Value(1e4)]).data == 1e4 + math.log(2)
+    True
+    """
+    i: cython.Py_ssize_t
+    d: float
+    details: _Details = _Details(_sequence(x, "x"))
+    n: cython.Py_ssize_t = len(details.operands)
+    if n == 0:
+        raise ValueError("logsumexp of no numbers: x is empty")
+    top: float = -math.inf
+    for i in range(n):
+        d = _data(details.operands[i], "x")
+        details.partials[i] = d
+        if d > top or d != d:
+            top = d
+    y: float = top
+    if abs(top) < math.inf:
+        y = 0.0
+        for i in range(n):
+            y += math.exp(details.partials[i] - top)
+        y = top + math.log(y)
+    for i in range(n):
+        details.partials[i] = math.exp(details.partials[i] - y)
+    return _node_of_many(LOGSUMEXP, y, details) if _any_node(details) else y
+
+
+def norm(x: Iterable[Number]) -> Any:
+    """√Σ xᵢ² as one node, without overflow on the way; its derivative at 0 is 0.
+
+    >>> norm([Value(3.0), Value(4.0)]).data
+    5.0
+    """
+    i: cython.Py_ssize_t
+    d: float
+    details: _Details = _Details(_sequence(x, "x"))
+    n: cython.Py_ssize_t = len(details.operands)
+    top: float = 0.0
+    y: float = 0.0
+    for i in range(n):
+        d = _data(details.operands[i], "x")
+        y += d * d
+        if abs(d) > top or d != d:
+            top = abs(d)
+    if 1e-280 < y < math.inf:
+        y = math.sqrt(y)
+    elif 0.0 < top < math.inf:  # squares too small or too large: scale them
+        y = 0.0
+        for i in range(n):
+            d = _data(details.operands[i], "x") / top
+            y += d * d
+        y = top * math.sqrt(y)
+    else:
+        y = top
+    for i in range(n):
+        details.partials[i] = _data(details.operands[i], "x") / y if y != 0.0 else 0.0
+    return _node_of_many(NORM, y, details) if _any_node(details) else y
+
+
+def softmax(x: Iterable[Number]) -> list[Any]:
+    """exp xᵢ / Σ exp xⱼ for each i, as exp(xᵢ - logsumexp(x)), without overflow for any xᵢ.
+
+    >>> [round(p.data, 4) for p in softmax([Value(1.0), Value(2.0), Value(3.0)])]
+    [0.09, 0.2447, 0.6652]
+    """
+    xs = _sequence(x, "x")
+    total = logsumexp(xs)
+    return [apply("exp", xi - total) for xi in xs]
+
+
+@cython.cfunc
+def _sequence(x: object, name: str) -> tuple:  # type: ignore[type-arg]
+    if isinstance(x, Value) or not isinstance(x, Iterable):
+        raise TypeError(
+            f"{name} must be a sequence of Values and numbers (a list, tuple or generator), "
+            f"got {x!r}; write [{name}] for a single one"
+        )
+    return tuple(x)
+
+
+@cython.cfunc
+def _any_node(details: _Details) -> cython.bint:
+    for x in details.operands:
+        if isinstance(x, Value):
+            return True
+    return False
+
+
+# --- numbers from outside -------------------------------------------------------------------------
+
+
+@cython.cfunc
+def _is_real(x: object) -> cython.bint:
+    return isinstance(x, (float, int, Real))
+
+
+@cython.cfunc
+def _data(x: object, name: str) -> float:
+    """The number of an operand, node or plain."""
+    if isinstance(x, Value):
+        node: Value = x
+        return node._data
+    if isinstance(x, float):
+        return x
+    return float(x) if isinstance(x, int) else _number(x, name)
+
+
+def _number(x: Any, name: str) -> float:
+    """A real number from outside as a float."""
+    if isinstance(x, (float, int, Real)) and not isinstance(x, bool):
+        return float(x)
+    hint = "convert it first"
+    if isinstance(x, Value):
+        hint = "use v.data, or v.detach() for a new leaf"
+    elif isinstance(x, str):
+        hint = f"write float({x!r}) if it spells a number"
+    elif isinstance(x, complex):
+        hint = "differentiate its real and imaginary parts, each a Value"
+    elif isinstance(x, bool) or type(x).__name__ == "bool":
+        hint = "write 1.0 or 0.0"
+    elif hasattr(x, "item"):
+        hint = "use its .item() if it holds one number, or a list of Values"
+    raise TypeError(
+        f"{name} must be a real number (int, float or NumPy scalar), "
+        f"got {x!r} of type {type(x).__name__}; {hint}"
+    )
+
+
+# --- sorting the graph ----------------------------------------------------------------------------
+
+
+@cython.cfunc
+def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
+    """The nodes of a graph, each before its operands (Kahn's algorithm); on request the leaves too.
+
+    The first loop counts each node's consumers, the second lets a node out as soon as all of
+    its consumers are out. So the counts, kept on the nodes, are 0 again at the end, and neither
+    a set nor recursion is needed.
+    """
+    node: Value
+    p: Value | None
+    d: _Details | None
+    order: list[Value] = []
+    stack: list[Value] = []
+    try:
+        for node in roots:
+            if node._pending == 0:
+                stack.append(node)
+            node._pending += 1
+        while stack:
+            node = stack.pop()
+            p = node._a
+            if p is not None and (p._code or leaves):
+                if p._pending == 0:
+                    stack.append(p)
+                p._pending += 1
+            p = node._b
+            if p is not None and (p._code or leaves):
+                if p._pending == 0:
+                    stack.append(p)
+                p._pending += 1
+            d = node._details
+            if d is not None and d.operands is not None:
+                for x in d.operands:
+                    if isinstance(x, Value):
+                        p = x
+                        if p._code or leaves:
+                            if p._pending == 0:
+                                stack.append(p)
+                            p._pending += 1
+
+        for node in roots:
+            node._pending -= 1
+            if node._pending == 0:
+                stack.append(node)
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            p = node._a
+            if p is not None and (p._code or leaves):
+                p._pending -= 1
+                if p._pending == 0:
+                    stack.append(p)
+            p = node._b
+            if p is not None and (p._code or leaves):
+                p._pending -= 1
+                if p._pending == 0:
+                    stack.append(p)
+            d = node._details
+            if d is not None and d.operands is not None:
+                for x in d.operands:
+                    if isinstance(x, Value):
+                        p = x
+                        if p._code or leaves:
+                            p._pending -= 1
+                            if p._pending == 0:
+                                stack.append(p)
+    except BaseException:  # Ctrl-C or no memory: leave no count behind
+        _forget_counts([*roots, *order, *stack])
+        raise
+    return order
+
+
+def _forget_counts(reached: list[Value]) -> None:
+    """Set the counts of a sort that was interrupted back to 0.
+
+    A node with a count is in ``reached`` or an operand of a node that is or had a count.
+    """
+    node: Value
+    p: Value
+    for node in reached:
+        node._pending = 0
+    while reached:
+        node = reached.pop()
+        for p in node.parents:
+            if p._pending:
+                p._pending = 0
+                reached.append(p)
+
+
+def consumers_first(roots: Iterable[Value]) -> list[Value]:
+    """All nodes that the roots were computed from, and the roots: each before its operands."""
+    with _sorting:
+        return _consumers_first(list(roots), True)
+
+
+# --- switches ---------------------------------------------------------------------------------------
+
+
+def zero_grad(values: Iterable[Value]) -> None:
+    """Set ``grad`` of each to 0, as before the first pass.
+
+    >>> x = Value(3.0)
+    >>> (x * x).backward()
+    >>> zero_grad([x])
+    >>> x.grad
+    0.0
+    """
+    node: Value
+    for node in _sequence(values, "values"):
+        node._grad = 0.0
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it (or a function decorated with it), results are leaves: no graph is built.
+
+    It holds for the present thread or task only.
+
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.is_leaf, y.data
+    (True, 9.0)
+    """
+    with _context(_recording, False):
+        yield
+
+
+@contextmanager
+def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
+    """Within it, call ``watcher`` with every node as it is made, in the present thread or task."""
+    with _context(_watchers, (*_watchers.get(), watcher)):
+        yield
+
+
+@contextmanager
+def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
+    global _contexts
+    token = variable.set(value)
+    with _sorting:
+        _contexts += 1
+    try:
+        yield
+    finally:
+        with _sorting:
+            _contexts -= 1
+        variable.reset(token)
