@@ -11,13 +11,20 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
     except ImportError:
         pass
     else:
-        engine = Extension(
-            "autograd_bp.value",
-            ["autograd_bp/value.py"],
-            # The interpreted engine rounds after every operation; so must the compiled one.
-            extra_compile_args=[] if os.name == "nt" else ["-O3", "-ffp-contract=off"],
-            optional=True,
+        # The interpreted engine rounds after every operation; so must the compiled one.
+        flags = [] if os.name == "nt" else ["-O3", "-ffp-contract=off"]
+        modules = ["value", "tape"]
+        extensions = cythonize(
+            [
+                Extension(
+                    f"autograd_bp.{module}",
+                    [f"autograd_bp/{module}.py"],
+                    extra_compile_args=flags,
+                    optional=True,
+                )
+                for module in modules
+            ],
+            build_dir="build",
         )
-        extensions = cythonize([engine], build_dir="build")
 
 setup(ext_modules=extensions)

@@ -18,16 +18,28 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not 
     import importlib.util
     from pathlib import Path
 
-    _spec = importlib.util.spec_from_file_location(
-        "autograd_bp.value", Path(__file__).with_name("value.py")
-    )
-    assert _spec is not None and _spec.loader is not None
-    sys.modules["autograd_bp.value"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["autograd_bp.value"])
+    for _name in ("value", "tape"):
+        _spec = importlib.util.spec_from_file_location(
+            f"autograd_bp.{_name}", Path(__file__).with_name(f"{_name}.py")
+        )
+        assert _spec is not None
+        assert _spec.loader is not None
+        sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
+        _spec.loader.exec_module(sys.modules[_spec.name])
 
 from autograd_bp import functions as _functions
 from autograd_bp.functions import *  # noqa: F403
 from autograd_bp.graph import scope, topological_order
+from autograd_bp.transforms import (
+    grad,
+    gradients,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 from autograd_bp.value import (
     Number,
     Value,
@@ -46,6 +58,7 @@ from autograd_bp.value import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Number", "Value", "compiled", "dot", "logsumexp", "mean", "no_grad", "norm", "scope",
-    "softmax", "sum_of", "topological_order", "watch", "zero_grad", *_functions.__all__,
+    "Number", "Value", "compiled", "dot", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp",
+    "logsumexp", "mean", "no_grad", "norm", "scope", "softmax", "sum_of", "topological_order",
+    "value_and_grad", "vjp", "watch", "zero_grad", *_functions.__all__,
 ]  # fmt: skip

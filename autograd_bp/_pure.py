@@ -5,8 +5,9 @@ The compiler knows these names by itself; here they do nothing.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -19,19 +20,25 @@ class cython:
     """A stand-in for the module of that name."""
 
     compiled = False
-    short = int
-    int = int
-    Py_ssize_t = int
-    bint = bool
-    p_double = list[float]
-    cclass = cfunc = no_gc = final = staticmethod(_as_it_is)
+    short: TypeAlias = builtins.int
+    int: TypeAlias = builtins.int
+    Py_ssize_t: TypeAlias = builtins.int
+    bint: TypeAlias = bool
+    p_double: TypeAlias = list[float]
+    p_int: TypeAlias = list[builtins.int]
+    cclass = cfunc = no_gc = staticmethod(_as_it_is)
 
     @staticmethod
-    def freelist(size: "int") -> Callable[[T], T]:
+    def freelist(size: builtins.int) -> Callable[[T], T]:
         """Ignore the number of dead nodes to keep for reuse."""
         return _as_it_is
 
     @staticmethod
     def declare(ctype: object, value: T) -> T:
         """Ignore the C type of a module's variable."""
+        return value
+
+    @staticmethod
+    def cast(ctype: object, value: T) -> T:
+        """Ignore the C type of an expression."""
         return value

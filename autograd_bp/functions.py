@@ -18,10 +18,40 @@ from autograd_bp.ops import CODES, TABLE
 from autograd_bp.value import Number, Value, apply
 
 __all__ = [
-    "acos", "asin", "atan", "atan2", "clip", "cos", "cosh", "elu", "erf", "erfc", "exp", "expm1",
-    "gelu", "hypot", "leaky_relu", "lgamma", "log", "log10", "log1p", "log2", "logsigmoid",
-    "maximum", "minimum", "polygamma", "relu", "sigmoid", "silu", "sin", "sinh", "softplus",
-    "sqrt", "tan", "tanh", "where",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "clip",
+    "cos",
+    "cosh",
+    "elu",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "gelu",
+    "hypot",
+    "leaky_relu",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logsigmoid",
+    "maximum",
+    "minimum",
+    "polygamma",
+    "relu",
+    "sigmoid",
+    "silu",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "tan",
+    "tanh",
+    "where",
 ]  # fmt: skip
 
 
@@ -131,4 +161,4 @@ def where(condition: Any, a: Number, b: Number) -> Any:
     >>> where(x > 0, x, -x).data
     2.0
     """
-    return apply("where", condition.data != 0 if isinstance(condition, Value) else condition, a, b)
+    return apply("where", condition.data if isinstance(condition, Value) else condition, a, b)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from autograd_bp.value import Value, consumers_first, restore, watch
+from autograd_bp.value import Value, consumers_first, recorded, restore, watch
 
 __all__ = ["scope", "topological_order"]
 
@@ -57,7 +57,7 @@ def scope(name: str) -> Iterator[None]:
         _open_scope.reset(token)
 
 
-# --- pickling -----------------------------------------------------------------------------------
+# --- pickling ------------------------------------------------------------------------------------
 #
 # pickle follows links by recursion, and a graph is deep. So the first node that it meets hands
 # over its whole ancestry as a list in topological order: each node's operands are then in
@@ -96,8 +96,8 @@ def _last(nodes: list[Value]) -> Value:
     return nodes[-1]
 
 
-def _restore(grad: float, *recorded: Any) -> Value:
-    node = restore(*recorded)
+def _restore(grad: float, *record: Any) -> Value:
+    node = restore(*record)
     node.grad = grad
     return node
 
@@ -106,8 +106,8 @@ def _reduce(node: Value) -> tuple[Any, ...]:
     if not node.is_leaf and id(node) not in _ready.ids:
         return _last, (_Ancestry(node),)
     _ready.ids.discard(id(node))
-    recorded = (node.op, node.operands, node.data, node.local_grads, node.label, node.scope)
-    return _restore, (node.grad, *recorded)
+    grad = node.grad.data if isinstance(node.grad, Value) else node.grad
+    return _restore, (grad, *recorded(node))
 
 
-copyreg.pickle(Value, _reduce)  # type: ignore[arg-type]
+copyreg.pickle(Value, _reduce)

@@ -39,10 +39,11 @@ __all__ = [
     "RULES",
     "TABLE",
     "Op",
+    "Reading",
     "careful",
     "domain_error",
-    "partials_of",
-    "value_of",
+    "grouped",
+    "second_rule",
 ]
 
 
@@ -175,6 +176,29 @@ TABLE: list[Op] = [
 ]
 # fmt: on
 
+
+def grouped(op: Op, operands: Sequence[Any]) -> list[Any]:
+    """A node's operands, which stand in one row, as the operation's own: sequences as lists.
+
+    >>> grouped(TABLE[CODES["dot"]], ["w0", "w1", "x0", "x1", "b"])
+    [['w0', 'w1'], ['x0', 'x1'], 'b']
+    """
+    sequences = sum(name.endswith("*") for name in op.operands)
+    if not sequences:
+        return list(operands)
+    length = (len(operands) - len(op.operands) + sequences) // sequences
+    groups: list[Any] = []
+    start = 0
+    for name in op.operands:
+        if name.endswith("*"):
+            groups.append(list(operands[start : start + length]))
+            start += length
+        else:
+            groups.append(operands[start])
+            start += 1
+    return groups
+
+
 CODES: dict[str, int] = {op.name: code for code, op in enumerate(TABLE)}
 """The position of each operation in `TABLE`; a node stores it instead of the name."""
 
@@ -189,7 +213,7 @@ CONSTANTS: dict[str, float] = {
 }
 """Names that an expression may use besides its operands, its result ``y`` and functions."""
 
-# --- reader 1: rules on floats, for the eager engine ----------------------------------------
+# --- reader 1: rules on floats, for the eager engine ---------------------------------------------
 
 
 def _fast_namespace() -> dict[str, Any]:
@@ -232,95 +256,98 @@ the operands whose bits are set. They are as fast as Python gets, and raise Valu
 ZeroDivisionError or OverflowError where `careful` must be asked."""
 
 
-# --- reader 2: the same expressions in any arithmetic ---------------------------------------
+# --- reader 2: the same expressions in any arithmetic --------------------------------------------
 
 
-def value_of(op: Op, operands: Sequence[Any], arithmetic: Mapping[str, Any]) -> Any:
-    """The value of one operation, its expression read in the given arithmetic.
+class Reading:
+    """The table read in one arithmetic: its expressions as functions.
 
-    ``arithmetic`` maps each function of the table to one on the operands' type, and ``div``,
-    ``sum`` and ``max`` to division and the two reductions.
-
-    >>> import fractions, operator
-    >>> exact = {"div": operator.truediv, "sum": sum}
-    >>> value_of(TABLE[CODES["mean"]], [[fractions.Fraction(1, 3), 1]], exact)
-    Fraction(2, 3)
-    """
-    return eval(_code(op, op.value), {**arithmetic, **_names(op, operands)})
-
-
-def partials_of(
-    op: Op, operands: Sequence[Any], y: Any, arithmetic: Mapping[str, Any], mask: int = -1
-) -> list[Any]:
-    """∂y/∂operand for each operand whose bit in ``mask`` is set; a list for a sequence.
+    ``arithmetic`` maps the functions that the expressions call to ones on the operands' type,
+    as well as ``div``; ``sum`` and ``max`` of a list; and ``real``, the number that a
+    comparison looks at. Rows that it does not name are read from their own expressions.
 
     >>> import operator
-    >>> partials_of(TABLE[CODES["*"]], [3, 4], 12, {})
-    [4, 3]
-    >>> partials_of(TABLE[CODES["mean"]], [[3, 4]], 3.5, {"div": operator.truediv})
+    >>> from fractions import Fraction
+    >>> exact = Reading({"div": operator.truediv, "sum": sum, "real": float})
+    >>> mean = TABLE[CODES["mean"]]
+    >>> exact.value(mean)([Fraction(1, 3), 1])
+    Fraction(2, 3)
+    >>> [partial([Fraction(1, 3), 1], Fraction(2, 3)) for partial in exact.partials(mean)]
     [[0.5, 0.5]]
     """
-    names = {**arithmetic, **_names(op, operands), "y": y}
-    partials: list[Any] = []
-    for i, (operand, text) in enumerate(zip(op.operands, op.d, strict=True)):
-        if mask >> i & 1:
-            each = operand.endswith("*")
-            partials.append(eval(_code(op, text, each), names))
-    return partials
 
+    def __init__(self, arithmetic: Mapping[str, Any]) -> None:
+        self._names: dict[str, Any] = {**CONSTANTS, **arithmetic}
+        for op in TABLE:
+            if op.operands and not op.is_nary and op.name.isidentifier():
+                self._names.setdefault(op.name, partial(self._call, op))
+        self._compiled: dict[Any, Any] = {}
 
-def _names(op: Op, operands: Sequence[Any]) -> dict[str, Any]:
-    names: dict[str, Any] = dict(CONSTANTS)
-    for name, operand in zip(op.operands, operands, strict=True):
-        if name.endswith("*"):
-            names["all_" + name[:-1]] = operand
-            names["n"] = len(operand)
-        else:
-            names[name] = operand
-    return names
+    def _call(self, op: Op, *operands: Any) -> Any:
+        return self.value(op)(*operands)
 
-
-@cache
-def _code(op: Op, text: str, each: bool = False, constants: frozenset[str] = frozenset()) -> Any:
-    """Compile an expression with every `/` a call of div and every reduction a comprehension."""
-    import ast  # here, since few programs come this way and ``import autograd_bp`` is to be quick
-
-    sequences = [name[:-1] for name in op.operands if name.endswith("*")]
-
-    def over_all(element: ast.expr) -> ast.expr:
-        """``[element for w, x in zip(all_w, all_x)]``"""
-        loop = "[0 for {} in zip({}, strict=True)]".format(
-            "".join(name + ", " for name in sequences),
-            ", ".join("all_" + name for name in sequences),
+    def value(self, op: Op) -> Callable[..., Any]:
+        """y as a function of the operands; one that is a sequence is a list."""
+        result: Callable[..., Any] = self._function(
+            op, "value", lambda e: e.function(e.parse(op.value), op.operands)
         )
-        comprehension = ast.parse(loop, mode="eval").body
-        assert isinstance(comprehension, ast.ListComp)
-        comprehension.elt = element
-        return comprehension
+        return result
 
-    class Rewrite(ast.NodeTransformer):
-        def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-            self.generic_visit(node)
-            if not isinstance(node.op, ast.Div):
-                return node
-            return ast.Call(ast.Name("div", ast.Load()), [node.left, node.right], [])
+    def partials(self, op: Op) -> list[Callable[..., Any]]:
+        """Each ∂y/∂operand as a function of the operands and y; a list for a sequence."""
+        names = (*op.operands, "y")
+        result: list[Callable[..., Any]] = self._function(
+            op,
+            "partials",
+            lambda e: [
+                e.function(e.parse(d), names, each=operand.endswith("*"))
+                for operand, d in zip(op.operands, op.d, strict=True)
+            ],
+        )
+        return result
 
-        def visit_Call(self, node: ast.Call) -> ast.expr:
-            self.generic_visit(node)
-            assert isinstance(node.func, ast.Name)
-            if node.func.id == "constant":
-                return ast.Constant(ast.unparse(node.args[0]) in constants)
-            if node.func.id in ("sum", "max"):
-                node.args = [over_all(node.args[0])]
-            return node
+    def domain(self, op: Op, mask: int) -> Callable[..., bool]:
+        """Whether operands, of which those in ``mask`` are nodes, are inside the domain."""
+        constants = {name for i, name in enumerate(op.operands) if not mask >> i & 1}
+        result: Callable[..., bool] = self._function(
+            op,
+            ("domain", mask),
+            lambda e: e.function(e.parse(op.domain or "True", constants), op.operands),
+        )
+        return result
 
-    tree = Rewrite().visit(ast.parse(text, mode="eval"))
-    if each:
-        tree.body = over_all(tree.body)
-    return compile(ast.fix_missing_locations(tree), f"<{op.name or 'leaf'}: {text}>", "eval")
+    def second(self, op: Op, mask: int) -> list[Callable[..., Any]]:
+        """How the partials of the operands in ``mask`` change along a direction.
+
+        Functions of the operands, y, the rates of change of the operands, and that of y. Made
+        by differentiating the rows' own expressions, with the rows.
+        """
+        from autograd_bp.expressions import rate
+
+        moving = {name.rstrip("*") for i, name in enumerate(op.operands) if mask >> i & 1}
+        names = (*op.operands, "y", *("t_" + name for name in op.operands), "t_y")
+        result: list[Callable[..., Any]] = self._function(
+            op,
+            ("second", mask),
+            lambda e: [
+                e.function(rate(d, moving | {"y"}), names, each=operand.endswith("*"))
+                for i, (operand, d) in enumerate(zip(op.operands, op.d, strict=True))
+                if mask >> i & 1
+            ],
+        )
+        return result
+
+    def _function(self, op: Op, what: Any, make: Callable[[Any], Any]) -> Any:
+        key = (op.name, what)
+        if key not in self._compiled:
+            # Here, since few programs come this way and ``import autograd_bp`` is to be quick.
+            from autograd_bp.expressions import Expressions
+
+            self._compiled[key] = make(Expressions(self._names))
+        return self._compiled[key]
 
 
-# --- reader 3: IEEE 754, for the points where Python's own floats raise ----------------------
+# --- reader 3: IEEE 754, for the points where Python's own floats raise --------------------------
 
 
 def careful(code: int, mask: int, operands: Sequence[float], label: str = "") -> tuple[float, ...]:
@@ -331,15 +358,17 @@ def careful(code: int, mask: int, operands: Sequence[float], label: str = "") ->
     node at fault.
     """
     op = TABLE[code]
-    if op.domain and not any(math.isnan(x) for x in operands):
-        constants = frozenset(n for i, n in enumerate(op.operands) if not mask >> i & 1)
-        if not eval(_code(op, op.domain, False, constants), {**IEEE, **_names(op, operands)}):
-            raise domain_error(op, operands, label)
-    y = value_of(op, operands, IEEE)
-    return y, *partials_of(op, operands, y, IEEE, mask)
+    inside = any(math.isnan(x) for x in operands) or IEEE.domain(op, mask)(*operands)
+    if not inside:
+        raise domain_error(op, operands, label)
+    y = IEEE.value(op)(*operands)
+    partials = IEEE.partials(op)
+    return y, *(d(*operands, y) for i, d in enumerate(partials) if mask >> i & 1)
 
 
-def domain_error(op: Op, operands: Sequence[float], label: str = "") -> ArithmeticError | ValueError:
+def domain_error(
+    op: Op, operands: Sequence[float], label: str = ""
+) -> ArithmeticError | ValueError:
     """The exception for operands outside the domain of an operation."""
     got = ", ".join(
         f"{name} = {operand!r}" for name, operand in zip(op.operands, operands, strict=True)
@@ -388,21 +417,23 @@ def _power(a: float, b: float) -> float:
 def _ieee_arithmetic() -> dict[str, Any]:
     names = _fast_namespace()
     infinite = {"sinh": lambda x: math.copysign(math.inf, x)}
-    names |= {
+    total = {
         name: _total(function, infinite.get(name, lambda *operands: math.inf))
         for name, function in names.items()
         if getattr(function, "__module__", "") == "math"
     }
-    names |= {"div": _divide, "pow": _power, "floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x}
-    for op in TABLE:
-        if op.operands and not op.is_nary and op.name.isidentifier() and op.name not in names:
-            names[op.name] = partial(_value_in, op, names)
-    return names | {"sum": _left_to_right_sum, "max": _maximum}
-
-
-def _value_in(op: Op, arithmetic: Mapping[str, Any], *operands: float) -> float:
-    result: float = value_of(op, operands, arithmetic)
-    return result
+    return (
+        names
+        | total
+        | {
+            "div": _divide,
+            "pow": _power,
+            "floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x,
+            "sum": _left_to_right_sum,
+            "max": _maximum,
+            "real": float,
+        }
+    )
 
 
 def _left_to_right_sum(terms: Sequence[float]) -> float:
@@ -416,5 +447,41 @@ def _maximum(terms: Sequence[float]) -> float:
     return math.nan if any(map(math.isnan, terms)) else max(terms)
 
 
-IEEE: dict[str, Any] = _ieee_arithmetic()
-"""Double precision as IEEE 754 has it, as an arithmetic for `value_of` and `partials_of`."""
+IEEE = Reading(_ieee_arithmetic())
+"""The table in double precision as IEEE 754 has it."""
+
+
+@cache
+def second_rule(code: int, mask: int) -> Callable[..., tuple[float, ...]]:
+    """How the partials of the operands in mask change, for a row without sequences.
+
+    A function of the operands, y, the rates of those in mask, and that of y. As in `RULES`,
+    the fast text is tried first and the careful reading where Python's floats raise.
+    """
+    import ast
+
+    from autograd_bp.expressions import rate
+
+    op = TABLE[code]
+    moving = [name for i, name in enumerate(op.operands) if mask >> i & 1]
+    names = ", ".join([*op.operands, "y", *("t_" + name for name in moving), "t_y"])
+    rates = [ast.unparse(rate(d, [*moving, "y"])) for i, d in enumerate(op.d) if mask >> i & 1]
+    namespace = _fast_namespace() | {"careful": partial(_careful_second, op, mask)}
+    for row in TABLE:
+        if row.name.isidentifier() and RULES[CODES[row.name]]:
+            namespace.setdefault(row.name, RULES[CODES[row.name]][0])
+    exec(
+        f"def rule({names}):\n"
+        f"    try: return ({', '.join(rates)},)\n"
+        f"    except (ArithmeticError, ValueError): return careful({names})\n",
+        namespace,
+    )
+    rule: Callable[..., tuple[float, ...]] = namespace["rule"]
+    return rule
+
+
+def _careful_second(op: Op, mask: int, *numbers: float) -> tuple[float, ...]:
+    n = len(op.operands)
+    point, moving, t_y = numbers[: n + 1], iter(numbers[n + 1 : -1]), numbers[-1]
+    t = [next(moving) if mask >> i & 1 else 0.0 for i in range(n)]
+    return tuple(rule(*point, *t, t_y) for rule in IEEE.second(op, mask))

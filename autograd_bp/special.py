@@ -68,7 +68,7 @@ def _reflected(n: int, x: float) -> float:
     for _ in range(n):  # d/du P(cot u) = -(1 + cot²)·P'(cot u)
         slope = [k * c for k, c in enumerate(coefficients)][1:]
         coefficients = [
-            -(a + b) for a, b in zip(slope + [0.0, 0.0], [0.0, 0.0] + slope, strict=True)
+            -(a + b) for a, b in zip([*slope, 0.0, 0.0], [0.0, 0.0, *slope], strict=True)
         ]
     derivative = math.pi ** (n + 1) * sum(c * cot**k for k, c in enumerate(coefficients))
     return (-1.0 if n % 2 else 1.0) * _positive(n, 1.0 - x) - derivative

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Real
@@ -34,7 +34,7 @@ except ImportError:  # never at run time: this line tells the compiler which nam
     import cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc  # type: ignore
+    from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
 
 __all__ = [
     "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
@@ -59,18 +59,25 @@ SUM_OF = cython.declare(cython.short, CODES["sum_of"])
 MEAN = cython.declare(cython.short, CODES["mean"])
 LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
+CUSTOM = cython.declare(cython.short, 32767)  # no row: the node has a rule of its own
 
-_sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
+sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-_watchers: ContextVar[tuple[Callable[["Value"], object], ...]] = ContextVar("watchers", default=())
+_after_backward: ContextVar[tuple[Callable[[list[Value]], object], ...]] = ContextVar(
+    "after_backward", default=()
+)
+_watchers: ContextVar[tuple[Callable[[Value], object], ...]] = ContextVar("watchers", default=())
 # How many contexts (no_grad, watch) are open in all threads: operations look no further at 0.
 _contexts = cython.declare(cython.int, 0)
+
+# Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
+_leaves_need_care = cython.declare(cython.bint, False)
 
 # Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
 # nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
 _NESTING = cython.declare(cython.int, 100)
 _nested = cython.declare(cython.int, 0)
-_waiting = cython.declare(list, [])
+_waiting: list[object] = cython.declare(list, [])
 
 
 @cython.no_gc
@@ -78,19 +85,22 @@ _waiting = cython.declare(list, [])
 class _Details:
     """What most nodes do without: a label, a scope, operands beyond two."""
 
-    __slots__ = ("label", "operands", "partials", "scope")
+    __slots__ = ("grad_node", "hooks", "label", "operands", "partials", "rule", "scope")
 
     label: str
     scope: str
-    operands: tuple[Any, ...] | None
-    partials: cython.p_double  # ∂node/∂operand, one for each of operands
+    operands: tuple[Any, ...]  # empty if two links suffice
+    partials: cython.p_double  # ∂node/∂operand for each of them
+    rule: Any  # of an operation that is no row of the table, else None
+    hooks: list[Callable[[Any], Any]] | None
+    grad_node: Value | None  # the gradient, where it is a graph itself
 
-    def __init__(self, operands: tuple[Any, ...] | None = None) -> None:
+    def __init__(self, operands: tuple[Any, ...] = ()) -> None:
         self.label = ""
         self.scope = ""
         self.operands = operands
-        if operands is not None:
-            self.partials = _doubles(len(operands))
+        self.partials = _doubles(len(operands))
+        self.rule = self.hooks = self.grad_node = None
 
     def __dealloc__(self) -> None:
         PyMem_Free(self.partials)
@@ -146,7 +156,7 @@ class Value:
         if _contexts:
             _in_context(self)
 
-    # --- what a node knows ------------------------------------------------------------------
+    # --- what a node knows -----------------------------------------------------------------------
 
     @property
     def data(self) -> float:
@@ -163,13 +173,26 @@ class Value:
         self._data = _number(data, "data")
 
     @property
-    def grad(self) -> float:
-        """∂root/∂self of the last backward pass; on a leaf the sum since it was last set to 0."""
+    def grad(self) -> Any:
+        """∂root/∂self of the last backward pass; on a leaf the sum since it was last set to 0.
+
+        A float, or a Value after ``backward(create_graph=True)``.
+        """
+        if self._details is not None and self._details.grad_node is not None:
+            return self._details.grad_node
         return self._grad
 
     @grad.setter
-    def grad(self, grad: SupportsFloat) -> None:
-        self._grad = _number(grad, "grad")
+    def grad(self, grad: Number) -> None:
+        if isinstance(grad, Value):
+            global _leaves_need_care
+            _leaves_need_care = True
+            self._grad = grad.data
+            _details_of(self).grad_node = grad
+        else:
+            self._grad = _number(grad, "grad")
+            if self._details is not None:
+                self._details.grad_node = None
 
     @property
     def label(self) -> str:
@@ -180,9 +203,7 @@ class Value:
     def label(self, label: str) -> None:
         if not isinstance(label, str):
             raise TypeError(f"label must be a str, got {label!r}; write label=str(...)")
-        if self._details is None:
-            self._details = _Details()
-        self._details.label = label
+        _details_of(self).label = str(label)
 
     @property
     def scope(self) -> str:
@@ -191,15 +212,20 @@ class Value:
 
     @scope.setter
     def scope(self, scope: str) -> None:
-        if self._details is None:
-            self._details = _Details()
-        self._details.scope = scope
+        _details_of(self).scope = scope
 
     @property
     def op(self) -> str:
         """The name of the operation that made this node, as in the table; of a leaf ``""``."""
-        name: str = TABLE[self._code].name
+        name: str = self.rule.name
         return name
+
+    @property
+    def rule(self) -> Any:
+        """The operation: a row of the table, or what `autograd_bp.custom` made."""
+        if self._details is not None and self._details.rule is not None:
+            return self._details.rule
+        return TABLE[self._code]
 
     @property
     def is_leaf(self) -> bool:
@@ -213,7 +239,7 @@ class Value:
         >>> (2.0 * Value(3.0)).operands
         (2.0, Value(data=3.0, grad=0.0))
         """
-        if self._details is not None and self._details.operands is not None:
+        if self._details is not None and self._details.operands:
             return tuple([x if isinstance(x, Value) else float(x) for x in self._details.operands])
         a: Number = self._da if self._a is None else self._a
         b: Number = self._db if self._b is None else self._b
@@ -232,27 +258,30 @@ class Value:
         >>> (x * y).local_grads
         (3.0, 2.0)
         """
-        i: cython.Py_ssize_t
         details: _Details | None = self._details
-        if details is not None and details.operands is not None:
+        if details is not None and details.operands:
             return tuple(
                 [
                     details.partials[i]
-                    for i in range(len(details.operands))
-                    if isinstance(details.operands[i], Value)
+                    for i, x in enumerate(details.operands)
+                    if isinstance(x, Value)
                 ]
             )
         found = [] if self._a is None else [self._da]
         return tuple(found if self._b is None else [*found, self._db])
 
-    # --- the chain rule ---------------------------------------------------------------------
+    # --- the chain rule --------------------------------------------------------------------------
 
-    def backward(self, seed: SupportsFloat = 1.0) -> None:
+    def backward(self, seed: SupportsFloat = 1.0, create_graph: bool = False) -> None:
         """Set ``grad`` of every node of this graph to ∂self/∂node, times ``seed``.
 
         Leaves add it to what they have, so call `zero_grad` between steps; every other node
         gets its gradient anew, and keeps it to be read. Threads take turns: gradients of a
         leaf that several graphs share are summed correctly.
+
+        With ``create_graph`` the gradients are Values, to be differentiated again. As in
+        PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
+        `autograd_bp.gradients` has no such effect.
 
         >>> x = Value(3.0)
         >>> y = x * x
@@ -266,13 +295,18 @@ class Value:
         d: _Details | None
         i: cython.Py_ssize_t
         g: float
-        with _sorting:
-            order: list[Value] = _consumers_first([self], False)
-            for node in order:
-                if node._code:
-                    node._grad = 0.0
+        if create_graph:
+            from autograd_bp.transforms import backward_graph
+
+            return backward_graph(self, seed)
+        with sorting:
+            order: list[Value] = _consumers_first([self], _leaves_need_care)
+            before = _clear_grads(order)
             self._grad += _number(seed, "seed")
             for node in order:
+                d = node._details
+                if d is not None and d.hooks is not None:
+                    _run_hooks(node)
                 g = node._grad
                 p = node._a
                 if p is not None:
@@ -280,14 +314,43 @@ class Value:
                 p = node._b
                 if p is not None:
                     p._grad += g * node._db
-                d = node._details
-                if d is not None and d.operands is not None:
-                    i = 0
-                    for x in d.operands:
+                if d is not None:
+                    for i, x in enumerate(d.operands):
                         if isinstance(x, Value):
                             p = x
                             p._grad += g * d.partials[i]
-                        i += 1
+            for node, grad in before:
+                node._grad += grad
+        if _contexts:
+            for check in _after_backward.get():
+                check(order)
+        return None
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Have ``backward`` call ``hook(grad)`` with this node's whole gradient of the pass.
+
+        What the hook returns, unless None, takes the gradient's place and is handed on. Returns
+        a function that removes the hook. The hook must not hold this node itself, or the two
+        keep each other alive.
+
+        >>> x = Value(3.0)
+        >>> remove = x.register_hook(lambda grad: min(grad, 1.0))
+        >>> (x * x).backward()
+        >>> x.grad
+        1.0
+        """
+        if not callable(hook):
+            raise TypeError(f"hook must be a function of the gradient, got {hook!r}")
+        global _leaves_need_care
+        _leaves_need_care = True
+        details: _Details = _details_of(self)
+        hooks: list[Callable[[Any], Any]] = details.hooks or []
+        details.hooks = [*hooks, hook]
+
+        def remove() -> None:
+            details.hooks = [other for other in details.hooks or [] if other is not hook]
+
+        return remove
 
     def detach(self) -> Value:
         """A new leaf with the same data and label: no gradient flows through it.
@@ -300,7 +363,7 @@ class Value:
         """
         return Value(self._data, self.label)
 
-    # --- arithmetic -------------------------------------------------------------------------
+    # --- arithmetic ------------------------------------------------------------------------------
 
     def __add__(self, other: Number) -> Value:
         if isinstance(other, Value):
@@ -389,7 +452,7 @@ class Value:
     def __abs__(self) -> Value:
         return _unary("abs", self)
 
-    # --- elementary functions: the rows of the table as methods -------------------------------
+    # --- elementary functions: the rows of the table as methods ----------------------------------
 
     def exp(self) -> Value:
         """eˣ."""
@@ -523,14 +586,15 @@ class Value:
         return result
 
     def where(self, condition: object, other: Number) -> Value:
-        """This value where the condition holds, else ``other``; the choice has no gradient."""
-        result: Value = apply("where", condition, self, other)
+        """Self where the condition holds, else ``other``; no gradient flows through the choice."""
+        choice = condition.data if isinstance(condition, Value) else condition
+        result: Value = apply("where", choice, self, other)
         return result
 
     # NumPy's names for the same, so that np.arcsin of an array of Values finds them.
     arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
 
-    # --- as Python sees it --------------------------------------------------------------------
+    # --- as Python sees it -----------------------------------------------------------------------
 
     def __lt__(self, other: Number) -> bool:
         if not isinstance(other, Value) and not _is_real(other):
@@ -573,13 +637,14 @@ class Value:
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
 
     def __copy__(self) -> Value:
-        return restore(self.op, self.operands, self._data, self.local_grads, self.label, self.scope)
+        return restore(*recorded(self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
         for node in reversed(consumers_first([self])):
             if id(node) not in memo:
-                operands = tuple([memo[id(x)] if isinstance(x, Value) else x for x in node.operands])
-                twin = restore(node.op, operands, node.data, node.local_grads, node.label, node.scope)
+                op, operands, *others = recorded(node)
+                twins = [memo[id(x)] if isinstance(x, Value) else x for x in operands]
+                twin = restore(op, tuple(twins), *others)
                 twin.grad = node.grad
                 memo[id(node)] = twin
         copied: Value = memo[id(self)]
@@ -619,7 +684,7 @@ class Value:
         _nested -= 1
 
 
-# --- making nodes -----------------------------------------------------------------------------
+# --- making nodes --------------------------------------------------------------------------------
 
 
 @cython.cfunc
@@ -658,6 +723,14 @@ def _node_of_many(code: cython.short, data: float, details: _Details) -> Value:
 
 
 @cython.cfunc
+def _details_of(node: Value) -> _Details:
+    details: _Details | None = node._details
+    if details is None:
+        details = node._details = _Details()
+    return details
+
+
+@cython.cfunc
 def _in_context(node: Value) -> object:
     if not _recording.get():
         node._a = node._b = node._details = None
@@ -679,7 +752,7 @@ def _unary(name: str, x: Value) -> Value:
 
 
 @cython.cfunc
-def _binary(code: cython.short, a: object, b: object) -> Value:
+def _binary(code: cython.short, a: Any, b: Any) -> Value:
     """An operation on two operands, of which one is a node at least."""
     p: float = _data(a, "operand")
     q: float = _data(b, "operand")
@@ -724,25 +797,32 @@ def apply(name: str, *operands: Any) -> Any:
         except (ArithmeticError, ValueError):
             return careful(code, 0, numbers)[0]
     y, *partials = _rule(code, mask, numbers, operands)
-    nodes_and_numbers = [x if isinstance(x, Value) else c for x, c in zip(operands, numbers, strict=True)]
+    nodes_and_numbers = [
+        x if isinstance(x, Value) else c for x, c in zip(operands, numbers, strict=True)
+    ]
     return restore(name, tuple(nodes_and_numbers), y, partials)
 
 
 def restore(
-    op: str,
+    op: Any,
     operands: tuple[Number, ...],
     data: float,
     local_grads: Iterable[float],
     label: str = "",
     scope: str = "",
 ) -> Value:
-    """A node as it was recorded: the inverse of reading its attributes."""
-    code: cython.short = CODES[op]
+    """A node as it was recorded: the inverse of reading its attributes.
+
+    ``op`` is the name of a row, or a rule that is none.
+    """
+    custom: bool = not isinstance(op, str)
+    code: cython.short = CUSTOM if custom else CODES[op]
     partials = iter(local_grads)
     i: cython.Py_ssize_t
     node: Value
-    if len(operands) > 2 or TABLE[code].is_nary:
+    if custom or len(operands) > 2 or TABLE[code].is_nary:
         details = _Details(operands)
+        details.rule = op if custom else None
         for i in range(len(operands)):
             details.partials[i] = next(partials) if isinstance(operands[i], Value) else 0.0
         node = _node_of_many(code, data, details)
@@ -764,7 +844,13 @@ def restore(
     return node
 
 
-# --- operations on many operands: one node each -------------------------------------------------
+def recorded(node: Value) -> tuple[Any, ...]:
+    """What `restore` makes the node from again."""
+    op = node.rule if node._code == CUSTOM else node.op
+    return op, node.operands, node._data, node.local_grads, node.label, node.scope
+
+
+# --- operations on many operands: one node each --------------------------------------------------
 
 
 def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
@@ -776,10 +862,10 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     """
     ws: tuple[Any, ...] = _sequence(w, "w")
     xs: tuple[Any, ...] = _sequence(x, "x")
+    i: cython.Py_ssize_t
     n: cython.Py_ssize_t = len(ws)
     if len(xs) != n:
         raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
-    i: cython.Py_ssize_t
     p: float
     q: float
     details: _Details = _Details((*ws, *xs, bias))
@@ -791,7 +877,7 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
         details.partials[n + i] = p
         z += p * q
     details.partials[2 * n] = 1.0
-    return _node_of_many(DOT, z, details) if _any_node(details) else z
+    return _result(DOT, z, details)
 
 
 def sum_of(x: Iterable[Number]) -> Any:
@@ -800,13 +886,8 @@ def sum_of(x: Iterable[Number]) -> Any:
     >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
     6.0
     """
-    i: cython.Py_ssize_t
     details: _Details = _Details(_sequence(x, "x"))
-    y: float = 0.0
-    for i in range(len(details.operands)):
-        details.partials[i] = 1.0
-        y += _data(details.operands[i], "x")
-    return _node_of_many(SUM_OF, y, details) if _any_node(details) else y
+    return _result(SUM_OF, _sum(details, 1.0), details)
 
 
 def mean(x: Iterable[Number]) -> Any:
@@ -815,16 +896,21 @@ def mean(x: Iterable[Number]) -> Any:
     >>> mean([Value(1.0), 2.0, Value(6.0)]).data
     3.0
     """
-    i: cython.Py_ssize_t
     details: _Details = _Details(_sequence(x, "x"))
-    n: cython.Py_ssize_t = len(details.operands)
-    if n == 0:
+    n: float = float(len(details.operands))
+    if n == 0.0:
         raise ValueError("mean of no numbers: x is empty")
-    y: float = 0.0
-    for i in range(n):
-        details.partials[i] = 1.0 / n
-        y += _data(details.operands[i], "x")
-    return _node_of_many(MEAN, y / n, details) if _any_node(details) else y / n
+    return _result(MEAN, _sum(details, 1.0 / n) / n, details)
+
+
+@cython.cfunc
+def _sum(details: _Details, partial: float) -> float:
+    i: cython.Py_ssize_t
+    total: float = 0.0
+    for i in range(len(details.operands)):
+        total += _data(details.operands[i], "x")
+        details.partials[i] = partial
+    return total
 
 
 def logsumexp(x: Iterable[Number]) -> Any:
@@ -853,7 +939,7 @@ def logsumexp(x: Iterable[Number]) -> Any:
         y = top + math.log(y)
     for i in range(n):
         details.partials[i] = math.exp(details.partials[i] - y)
-    return _node_of_many(LOGSUMEXP, y, details) if _any_node(details) else y
+    return _result(LOGSUMEXP, y, details)
 
 
 def norm(x: Iterable[Number]) -> Any:
@@ -870,22 +956,23 @@ def norm(x: Iterable[Number]) -> Any:
     y: float = 0.0
     for i in range(n):
         d = _data(details.operands[i], "x")
+        details.partials[i] = d
         y += d * d
         if abs(d) > top or d != d:
             top = abs(d)
     if 1e-280 < y < math.inf:
         y = math.sqrt(y)
-    elif 0.0 < top < math.inf:  # squares too small or too large: scale them
+    elif 0.0 < top < math.inf:  # the squares were too small or too large: scale first
         y = 0.0
         for i in range(n):
-            d = _data(details.operands[i], "x") / top
+            d = details.partials[i] / top
             y += d * d
         y = top * math.sqrt(y)
     else:
         y = top
     for i in range(n):
-        details.partials[i] = _data(details.operands[i], "x") / y if y != 0.0 else 0.0
-    return _node_of_many(NORM, y, details) if _any_node(details) else y
+        details.partials[i] = details.partials[i] / y if y != 0.0 else 0.0
+    return _result(NORM, y, details)
 
 
 def softmax(x: Iterable[Number]) -> list[Any]:
@@ -910,14 +997,15 @@ def _sequence(x: object, name: str) -> tuple:  # type: ignore[type-arg]
 
 
 @cython.cfunc
-def _any_node(details: _Details) -> cython.bint:
+def _result(code: cython.short, y: float, details: _Details) -> Any:
+    """A node if some operand is one, else the plain number."""
     for x in details.operands:
         if isinstance(x, Value):
-            return True
-    return False
+            return _node_of_many(code, y, details)
+    return y
 
 
-# --- numbers from outside -------------------------------------------------------------------------
+# --- numbers from outside ------------------------------------------------------------------------
 
 
 @cython.cfunc
@@ -957,7 +1045,7 @@ def _number(x: Any, name: str) -> float:
     )
 
 
-# --- sorting the graph ----------------------------------------------------------------------------
+# --- sorting the graph ---------------------------------------------------------------------------
 
 
 @cython.cfunc
@@ -991,7 +1079,7 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                     stack.append(p)
                 p._pending += 1
             d = node._details
-            if d is not None and d.operands is not None:
+            if d is not None:
                 for x in d.operands:
                     if isinstance(x, Value):
                         p = x
@@ -1018,7 +1106,7 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                 if p._pending == 0:
                     stack.append(p)
             d = node._details
-            if d is not None and d.operands is not None:
+            if d is not None:
                 for x in d.operands:
                     if isinstance(x, Value):
                         p = x
@@ -1030,6 +1118,34 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
         _forget_counts([*roots, *order, *stack])
         raise
     return order
+
+
+@cython.cfunc
+def _clear_grads(order: list[Value]) -> list[tuple[Value, float]]:
+    """Set the gradients to 0; give back those of leaves that a hook keeps from being added to."""
+    node: Value
+    d: _Details | None
+    before: list[tuple[Value, float]] = []
+    for node in order:
+        d = node._details
+        if d is not None:
+            d.grad_node = None
+        if node._code:
+            node._grad = 0.0
+        elif d is not None and d.hooks:
+            before.append((node, node._grad))
+            node._grad = 0.0
+    return before
+
+
+@cython.cfunc
+def _run_hooks(node: Value) -> object:
+    details: _Details = _details_of(node)
+    for hook in details.hooks or []:
+        result = hook(node._grad)
+        if result is not None:
+            node._grad = _number(result, "the gradient that a hook returns")
+    return None
 
 
 def _forget_counts(reached: list[Value]) -> None:
@@ -1051,11 +1167,11 @@ def _forget_counts(reached: list[Value]) -> None:
 
 def consumers_first(roots: Iterable[Value]) -> list[Value]:
     """All nodes that the roots were computed from, and the roots: each before its operands."""
-    with _sorting:
+    with sorting:
         return _consumers_first(list(roots), True)
 
 
-# --- switches ---------------------------------------------------------------------------------------
+# --- switches ------------------------------------------------------------------------------------
 
 
 def zero_grad(values: Iterable[Value]) -> None:
@@ -1070,6 +1186,8 @@ def zero_grad(values: Iterable[Value]) -> None:
     node: Value
     for node in _sequence(values, "values"):
         node._grad = 0.0
+        if node._details is not None:
+            node._details.grad_node = None
 
 
 @contextmanager
@@ -1096,14 +1214,21 @@ def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
 
 
 @contextmanager
+def after_backward(check: Callable[[list[Value]], object]) -> Iterator[None]:
+    """Within it, call ``check`` after each backward pass with its nodes, consumers first."""
+    with _context(_after_backward, (*_after_backward.get(), check)):
+        yield
+
+
+@contextmanager
 def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
     global _contexts
     token = variable.set(value)
-    with _sorting:
+    with sorting:
         _contexts += 1
     try:
         yield
     finally:
-        with _sorting:
+        with sorting:
             _contexts -= 1
         variable.reset(token)

@@ -1,0 +1,338 @@
+# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+"""A recorded graph as arrays: first and second derivatives in sweeps that leave the nodes alone.
+
+`Value.backward` writes gradients onto the nodes, for people to read. The transformations want
+numbers instead, often many times over one graph: a row of a Jacobian for each output, a column
+of a Hessian for each input. A `Tape` sorts the graph once; each sweep is then a loop.
+
+Like `value.py`, this is ordinary Python that Cython compiles where it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
+from autograd_bp.value import consumers_first, sorting
+
+try:
+    from autograd_bp._pure import cython
+except ImportError:  # never at run time: this line tells the compiler which name is its own
+    import cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.autograd_bp.value import Value
+    from cython.cimports.cpython.mem import PyMem_Calloc, PyMem_Free
+else:
+    from autograd_bp.value import Value
+
+__all__ = ["Tape"]
+
+MUL = cython.declare(cython.short, CODES["*"])
+DOT = cython.declare(cython.short, CODES["dot"])
+# Operations whose local derivatives are constants or values of operands.
+_STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
+
+
+@cython.cclass
+class Tape:
+    """The part of a graph that leads from ``inputs`` to ``outputs``.
+
+    Whatever does not depend on an input is a constant of the tape. An input may itself depend
+    on another: then its derivative is that of everything computed from it. Making the tape, and
+    each sweep, cost time and memory proportional to the graph.
+
+    >>> from autograd_bp import Value
+    >>> x, y = Value(2.0), Value(3.0)
+    >>> tape = Tape([x, y], [x * y, x + y])
+    >>> tape.pull_back([1.0, 0.0])  # a row of the Jacobian
+    [3.0, 2.0]
+    >>> tape.push_forward([1.0, 0.0])  # a column
+    [3.0, 1.0]
+    >>> tape.curve([1.0, 0.0], [1.0, 0.0])  # the Hessian of x·y, times (1, 0)
+    [0.0, 1.0]
+    """
+
+    __slots__ = ("_bends", "_first", "_inputs", "_operand", "_outputs", "_partial", "_partner",
+                 "_size")  # fmt: skip
+
+    _size: cython.int  # nodes, operands before results
+    _first: cython.p_int  # the operands of node i are edges _first[i] to _first[i + 1]:
+    _operand: cython.p_int  # which node,
+    _partial: cython.p_double  # ∂node/∂operand,
+    _partner: cython.p_int  # and the operand whose value that is (of x·y), or -1.
+    # For a node whose local derivatives change otherwise: the rule for their rates, and the
+    # point where to ask it. None for any other node.
+    _bends: list[tuple[Any, tuple[float, ...]] | None]
+    _inputs: list[int]  # their nodes; -1 where no output depends on it
+    _outputs: list[int]
+
+    def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
+        node: Value
+        p: Value | None
+        found: cython.int
+        edges: cython.int = 0
+        nodes: list[Value] = []
+        with sorting:
+            order: list[Value] = consumers_first(outputs)
+            order.reverse()
+            try:
+                for node in inputs:
+                    node._pending = -1
+                for node in order:
+                    found = 0
+                    p = node._a
+                    if p is not None and p._pending > 0:
+                        found += 1
+                    p = node._b
+                    if p is not None and p._pending > 0:
+                        found += 1
+                    if node._details is not None:
+                        for x in node._details.operands:
+                            if isinstance(x, Value):
+                                p = x
+                                if p._pending > 0:
+                                    found += 1
+                    if found or node._pending:
+                        nodes.append(node)
+                        node._pending = len(nodes)
+                        edges += found
+                self._inputs = _indices(inputs)
+                self._outputs = _indices(outputs)
+                self._record(nodes, edges)
+            finally:
+                for node in nodes:
+                    node._pending = 0
+                for node in inputs:
+                    node._pending = 0
+
+    @cython.cfunc
+    def _record(self, nodes: list[Value], edges: cython.int) -> object:
+        """Fill the arrays, while each node's ``_pending`` is its index plus one."""
+        node: Value
+        p: Value | None
+        i: cython.int
+        k: cython.int
+        n: cython.int
+        a: cython.int
+        b: cython.int
+        start: cython.int
+        e: cython.int = 0
+        self._size = len(nodes)
+        self._first = _ints(self._size + 1)
+        self._operand = _ints(edges)
+        self._partner = _ints(edges)
+        self._partial = _doubles(edges)
+        self._bends = [None] * self._size
+        for i in range(self._size):
+            node = nodes[i]
+            start = e
+            p = node._a
+            a = p._pending - 1 if p is not None else -1
+            p = node._b
+            b = p._pending - 1 if p is not None else -1
+            product: bool = node._code == MUL
+            if a >= 0:
+                self._operand[e] = a
+                self._partial[e] = node._da
+                self._partner[e] = b if product else -1
+                e += 1
+            if b >= 0:
+                self._operand[e] = b
+                self._partial[e] = node._db
+                self._partner[e] = a if product else -1
+                e += 1
+            if node._details is not None and node._details.operands:
+                indices: list[int] = _indices(node._details.operands)
+                n = len(indices) // 2
+                for k in range(len(indices)):
+                    a = indices[k]
+                    if a >= 0:
+                        self._operand[e] = a
+                        self._partial[e] = node._details.partials[k]
+                        b = indices[(k + n) % (2 * n)] if node._code == DOT and k < 2 * n else -1
+                        self._partner[e] = b
+                        e += 1
+            self._first[i + 1] = e
+            if e > start and node._code not in _STRAIGHT:
+                self._bends[i] = _bend(node)
+        return None
+
+    def pull_back(self, seeds: Sequence[float]) -> list[float]:
+        """Σ seedⱼ ∂outputⱼ/∂input for each input: a reverse sweep (vector-Jacobian product)."""
+        i: cython.int
+        e: cython.int
+        g: float
+        adjoint: cython.p_double = self._spread(self._outputs, seeds)
+        for i in range(self._size - 1, -1, -1):
+            g = adjoint[i]
+            for e in range(self._first[i], self._first[i + 1]):
+                adjoint[self._operand[e]] += g * self._partial[e]
+        return _gather(adjoint, self._inputs)
+
+    def push_forward(self, tangents: Sequence[float]) -> list[float]:
+        """Σ tangentᵢ ∂output/∂inputᵢ for each output: a forward sweep (Jacobian-vector product)."""
+        return _gather(self._tangents(tangents), self._outputs)
+
+    def curve(self, seeds: Sequence[float], tangents: Sequence[float]) -> list[float]:
+        """How `pull_back` of the seeds changes along the tangents: a Hessian-vector product.
+
+        A forward sweep for the nodes' tangents, then a reverse sweep for the adjoints and their
+        tangents at once: with ȳ the adjoint of a result, d its partial and a dot for a tangent,
+        x̄ += ȳ·d and its tangent += ẏ̄·d + ȳ·ḋ (Pearlmutter 1994).
+        """
+        i: cython.int
+        e: cython.int
+        start: cython.int
+        g: float
+        h: float
+        bend: float
+        tangent: cython.p_double = self._tangents(tangents)
+        adjoint: cython.p_double = self._spread(self._outputs, seeds)
+        change: cython.p_double = _doubles(self._size)
+        for i in range(self._size - 1, -1, -1):
+            g = adjoint[i]
+            h = change[i]
+            start = self._first[i]
+            rates: Sequence[float] | None = None
+            bend_of_node = self._bends[i]
+            if bend_of_node is not None:
+                rule, point = bend_of_node
+                moving = [tangent[self._operand[e]] for e in range(start, self._first[i + 1])]
+                rates = rule(*point, *moving, tangent[i])
+            for e in range(self._first[i], self._first[i + 1]):
+                bend = 0.0
+                if self._partner[e] >= 0:
+                    bend = tangent[self._partner[e]]
+                elif rates is not None:
+                    bend = rates[e - start]
+                adjoint[self._operand[e]] += g * self._partial[e]
+                change[self._operand[e]] += h * self._partial[e] + g * bend
+        _free(tangent)
+        _free(adjoint)
+        return _gather(change, self._inputs)
+
+    @cython.cfunc
+    def _tangents(self, tangents: Sequence[float]) -> cython.p_double:
+        i: cython.int
+        e: cython.int
+        t: float
+        tangent: cython.p_double = self._spread(self._inputs, tangents)
+        for i in range(self._size):
+            t = tangent[i]
+            for e in range(self._first[i], self._first[i + 1]):
+                t += tangent[self._operand[e]] * self._partial[e]
+            tangent[i] = t
+        return tangent
+
+    @cython.cfunc
+    def _spread(self, nodes: list[int], numbers: Sequence[float]) -> cython.p_double:
+        """An array over all nodes that holds the numbers at these."""
+        if len(nodes) != len(numbers):
+            raise ValueError(f"expected {len(nodes)} numbers, got {len(numbers)}")
+        given: list[float] = [float(number) for number in numbers]
+        array: cython.p_double = _doubles(self._size)
+        i: cython.int
+        k: cython.int
+        for k in range(len(given)):
+            i = nodes[k]
+            if i >= 0:
+                array[i] += given[k]
+        return array
+
+    def __dealloc__(self) -> None:
+        PyMem_Free(self._first)
+        PyMem_Free(self._operand)
+        PyMem_Free(self._partner)
+        PyMem_Free(self._partial)
+
+
+@cython.cfunc
+def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
+    """The rule for the rates of a node's local derivatives, and the point where to ask it."""
+    if node._details is not None and node._details.operands:
+        return _ManyOperands(node, [i >= 0 for i in _indices(node._details.operands)]), ()
+    a: Value | None = node._a
+    b: Value | None = node._b
+    mask: cython.int = 0
+    if a is not None and a._pending > 0:
+        mask += 1
+    if b is not None and b._pending > 0:
+        mask += 2
+    p: float = node._da if a is None else a._data
+    if len(TABLE[node._code].operands) == 1:
+        return second_rule(node._code, mask), (p, node._data)
+    q: float = node._db if b is None else b._data
+    return second_rule(node._code, mask), (p, q, node._data)
+
+
+class _ManyOperands:
+    """The rule for a node that keeps its operands in a row, some of them moving."""
+
+    def __init__(self, node: Value, moves: list[bool]) -> None:
+        self.op = TABLE[CODES[node.op]]
+        numbers = [x.data if isinstance(x, Value) else x for x in node.operands]
+        self.point = [*grouped(self.op, numbers), node.data]
+        self.moves = moves
+
+    def __call__(self, *rates: float) -> list[float]:
+        *moving, t_y = rates
+        given = iter(moving)
+        t = grouped(self.op, [next(given) if moves else 0.0 for moves in self.moves])
+        rules = IEEE.second(self.op, (1 << len(self.op.operands)) - 1)
+        result: list[float] = []
+        for rule in rules:
+            change = rule(*self.point, *t, t_y)
+            result += change if isinstance(change, list) else [change]
+        return [rate for rate, moves in zip(result, self.moves, strict=True) if moves]
+
+
+@cython.cfunc
+def _indices(nodes: Sequence[object]) -> list[int]:
+    """The positions that nodes have on the tape that is being made; -1 of any other object."""
+    indices: list[int] = []
+    for x in nodes:
+        if isinstance(x, Value):
+            node: Value = x
+            indices.append(max(node._pending - 1, -1))
+        else:
+            indices.append(-1)
+    return indices
+
+
+@cython.cfunc
+def _gather(array: cython.p_double, nodes: list[int]) -> list[float]:
+    """The array's numbers at these nodes, 0 at none; the array is given up."""
+    numbers: list[float] = []
+    i: cython.int
+    for i in nodes:
+        numbers.append(array[i] if i >= 0 else 0.0)
+    _free(array)
+    return numbers
+
+
+@cython.cfunc
+def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
+    if not cython.compiled:
+        return [0.0] * n
+    block: cython.p_double = cython.cast(cython.p_double, PyMem_Calloc(n + 1, 8))
+    if not block:
+        raise MemoryError
+    return block
+
+
+@cython.cfunc
+def _ints(n: cython.Py_ssize_t) -> cython.p_int:
+    if not cython.compiled:
+        return [0] * n
+    block: cython.p_int = cython.cast(cython.p_int, PyMem_Calloc(n + 1, 4))
+    if not block:
+        raise MemoryError
+    return block
+
+
+@cython.cfunc
+def _free(block: cython.p_double) -> None:
+    if cython.compiled:
+        PyMem_Free(block)

@@ -1,0 +1,471 @@
+"""Derivatives of functions: grad, jacobian, hessian, vjp, jvp, hvp, composing freely.
+
+A function of numbers, or of lists, tuples, dicts and NumPy arrays of them, is called once on
+fresh leaves. On plain numbers its graph becomes a `Tape`, whose sweeps give floats. Inside
+another transformation, or where an argument holds a Value, the derivative must be
+differentiable itself: then the same rows of the table are read on nodes and give a graph.
+
+A Value that the function takes from outside its arguments is a constant, unless an enclosing
+transformation made it. Variables are told apart by their nodes, so a derivative inside a
+derivative never mistakes the outer variable for its own (no perturbation confusion).
+
+Costs are in units of one call of the function on Values: recording it, and sorting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from autograd_bp import functions
+from autograd_bp.ops import CODES, IEEE, TABLE, Reading, grouped
+from autograd_bp.tape import Tape
+from autograd_bp.trees import Flat, Tree, blocks, flatten
+from autograd_bp.value import Number, Value, apply, consumers_first, restore, sum_of
+
+__all__ = [
+    "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
+]  # fmt: skip
+
+_DIVISION = TABLE[CODES["/"]]
+_inside: ContextVar[bool] = ContextVar("inside_a_transformation", default=False)
+
+
+# --- the table read on nodes ---------------------------------------------------------------------
+
+
+def _divide(a: Number, b: Number) -> Number:
+    """a/b; in a derivative, a pole is ±inf and no error."""
+    try:
+        return a / b
+    except ZeroDivisionError:
+        numbers = float(_real(a)), float(_real(b))
+        y = IEEE.value(_DIVISION)(*numbers)
+        partials = [
+            partial(*numbers, y)
+            for partial, x in zip(IEEE.partials(_DIVISION), (a, b), strict=True)
+            if isinstance(x, Value)
+        ]
+        return restore("/", (a, b), y, partials) if partials else float(y)
+
+
+def _real(x: Number) -> float:
+    return x.data if isinstance(x, Value) else x
+
+
+def _node_arithmetic() -> dict[str, Any]:
+    named = {name: getattr(functions, name) for name in functions.__all__}
+    return named | {
+        "div": _divide,
+        "pow": lambda a, b: apply("**", a, b),
+        "abs": abs,
+        "floor": lambda x: math.floor(_real(x)),
+        "sum": sum_of,
+        "max": lambda terms: max(map(_real, terms)),
+        "real": _real,
+    }
+
+
+NODES = Reading(_node_arithmetic())
+"""The table in graphs: derivatives that can be differentiated again."""
+
+
+def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
+    """∂node/∂operand as a graph, for the wanted operands of a node; None for the others."""
+    if not hasattr(node.rule, "operands"):
+        return node.rule.partials(node.operands, node, wanted)  # type: ignore[no-any-return]
+    groups = grouped(node.rule, node.operands)
+    choices = grouped(node.rule, wanted)
+    result: list[Number | None] = []
+    for partial, choice in zip(NODES.partials(node.rule), choices, strict=True):
+        if isinstance(choice, list):
+            result += partial(*groups, node) if any(choice) else [None] * len(choice)
+        else:
+            result.append(partial(*groups, node) if choice else None)
+    return result
+
+
+# --- gradients of nodes --------------------------------------------------------------------------
+
+
+def _adjoints(order: list[Value], seeds: dict[int, Number], moving: set[int]) -> dict[int, Number]:
+    """Backward, with a graph for every gradient: by identity, of the nodes in ``moving``."""
+    adjoint = dict(seeds)
+    for node in order:
+        if id(node) not in moving or id(node) not in adjoint or node.is_leaf:
+            continue
+        operands = node.operands
+        wanted = [id(x) in moving for x in operands]
+        for x, d in zip(operands, _node_partials(node, wanted), strict=True):
+            if d is not None and id(x) in moving:
+                handed_on = _times(adjoint[id(node)], d)
+                before = adjoint.get(id(x))
+                adjoint[id(x)] = handed_on if before is None else before + handed_on
+    return adjoint
+
+
+def _times(g: Number, d: Number) -> Number:
+    """g·d without a node for a factor that is the number 1."""
+    if not isinstance(d, Value) and d == 1.0:
+        return g
+    if not isinstance(g, Value) and g == 1.0:
+        return d
+    return g * d
+
+
+def _dependent_on(inputs: Iterable[Value], order: list[Value]) -> set[int]:
+    """The nodes (by identity) of a graph, given consumers first, that depend on the inputs."""
+    moving = {id(x) for x in inputs}
+    for node in reversed(order):
+        if id(node) not in moving and any(id(parent) in moving for parent in node.parents):
+            moving.add(id(node))
+    return moving
+
+
+def backward_graph(root: Value, seed: Any) -> None:
+    """What `Value.backward` does with ``create_graph=True``."""
+    order = consumers_first([root])
+    adjoint = _adjoints(order, {id(root): _seed(seed)}, {id(node) for node in order})
+    for node in order:
+        grad = adjoint.get(id(node), 0.0)
+        before = node.grad if node.is_leaf else 0.0
+        keep = isinstance(before, Value) or before != 0.0
+        node.grad = _as_node(before + grad if keep else grad)
+
+
+def _as_node(x: Number) -> Value:
+    return x if isinstance(x, Value) else Value(x)
+
+
+def _seed(seed: Any) -> Number:
+    return seed if isinstance(seed, Value) else Value(seed).data
+
+
+def gradients(
+    y: Value, xs: Sequence[Value], seed: Number = 1.0, create_graph: bool = False
+) -> list[Any]:
+    """∂y/∂x times ``seed`` for each of the nodes xs, leaving every node's ``grad`` alone.
+
+    Floats, or Values where ``create_graph`` is set or the seed is a Value. Like
+    ``torch.autograd.grad``; 0.0 for an x that y does not depend on. Costs one reverse sweep.
+
+    >>> x = Value(3.0)
+    >>> (first,) = gradients(x**3, [x], create_graph=True)
+    >>> gradients(first, [x])  # 6x
+    [18.0]
+    """
+    for x in (y, *xs):
+        if not isinstance(x, Value):
+            raise TypeError(f"gradients takes Values for y and xs, got {x!r}; see grad(f)")
+    if create_graph or isinstance(seed, Value):
+        return _pull_back(xs, [y], [_seed(seed)])
+    return Tape(xs, [y]).pull_back([Value(seed).data])
+
+
+# --- one recorded call of a function -------------------------------------------------------------
+
+
+class _Call:
+    """A function, called once on fresh leaves for the arguments that are differentiated."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: Sequence[int]):
+        self.inputs_tree = [flatten(args[i], f"argument {i}") for i in argnums]
+        numbers = [x for flat in self.inputs_tree for x in flat.numbers]
+        # Where a derivative is to be differentiated in turn, it must be a graph.
+        self.nested = _inside.get() or any(isinstance(x, Value) for x in numbers)
+        self.inputs = [x * 1.0 if isinstance(x, Value) else Value(x) for x in numbers]
+        given = list(args)
+        start = 0
+        for i, flat in zip(argnums, self.inputs_tree, strict=True):
+            given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
+            start += len(flat.numbers)
+        token = _inside.set(True)
+        try:
+            self.result = f(*given)
+        finally:
+            _inside.reset(token)
+
+    def split(self, numbers: Sequence[Any]) -> list[Tree]:
+        """A number for each input, in the structure of each argument."""
+        trees = []
+        start = 0
+        for flat in self.inputs_tree:
+            trees.append(flat.build(numbers[start : start + len(flat.numbers)]))
+            start += len(flat.numbers)
+        return trees
+
+    def sweep(self, outputs: Sequence[Number]) -> _Sweep:
+        return _Sweep(self.inputs, outputs, self.nested)
+
+    def plain(self, y: Number) -> Number:
+        """A result as the caller wants it: a node only inside another transformation."""
+        return y if self.nested or not isinstance(y, Value) else y.data
+
+
+class _Sweep:
+    """Forward and reverse through one graph, on numbers or, nested, on nodes."""
+
+    def __init__(self, inputs: list[Value], outputs: Sequence[Number], nested: bool):
+        self.inputs = inputs
+        self.outputs = [_as_node(y) for y in outputs]
+        self.tape = None if nested else Tape(inputs, self.outputs)
+
+    def pull_back(self, seeds: Sequence[Number]) -> list[Any]:
+        if self.tape is None or any(isinstance(seed, Value) for seed in seeds):
+            return _pull_back(self.inputs, self.outputs, seeds)
+        return self.tape.pull_back(seeds)  # type: ignore[arg-type]
+
+    def push_forward(self, tangents: Sequence[Number]) -> list[Any]:
+        if self.tape is None or any(isinstance(tangent, Value) for tangent in tangents):
+            return _push_forward(self.inputs, self.outputs, tangents)
+        return self.tape.push_forward(tangents)  # type: ignore[arg-type]
+
+    def curve(self, tangents: Sequence[Number]) -> list[Any]:
+        """The Hessian of the one output, times the tangents."""
+        if self.tape is None or any(isinstance(tangent, Value) for tangent in tangents):
+            first = _pull_back(self.inputs, self.outputs, [1.0])
+            return _push_forward(self.inputs, [_as_node(d) for d in first], tangents)
+        return self.tape.curve([1.0], tangents)  # type: ignore[arg-type]
+
+
+def _pull_back(
+    inputs: Sequence[Value], outputs: Sequence[Value], seeds: Sequence[Number]
+) -> list[Number]:
+    order = consumers_first(outputs)
+    moving = _dependent_on(inputs, order)
+    given: dict[int, Number] = {}
+    for y, seed in zip(outputs, seeds, strict=True):
+        given[id(y)] = given[id(y)] + seed if id(y) in given else seed
+    adjoint = _adjoints(order, given, moving)
+    return [adjoint.get(id(x), 0.0) for x in inputs]
+
+
+def _push_forward(
+    inputs: Sequence[Value], outputs: Sequence[Value], tangents: Sequence[Number]
+) -> list[Number]:
+    order = consumers_first(outputs)
+    moving = _dependent_on(inputs, order)
+    tangent: dict[int, Number] = {id(x): t for x, t in zip(inputs, tangents, strict=True)}
+    for node in reversed(order):
+        if id(node) not in moving or node.is_leaf:
+            continue
+        operands = node.operands
+        wanted = [id(x) in tangent for x in operands]
+        terms = [] if id(node) not in tangent else [tangent[id(node)]]
+        for x, d in zip(operands, _node_partials(node, wanted), strict=True):
+            if d is not None and id(x) in tangent:
+                terms.append(_times(tangent[id(x)], d))
+        if terms:
+            tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
+    return [tangent.get(id(y), 0.0) for y in outputs]
+
+
+def _one_output(result: Any, what: str) -> Number:
+    if isinstance(result, Value):
+        return result
+    try:
+        return Value(result).data
+    except TypeError:
+        raise TypeError(
+            f"{what} takes a function that returns one number, but it returned {result!r} of type "
+            f"{type(result).__name__}; use jacobian or vjp for several, has_aux=True for extras"
+        ) from None
+
+
+def _positions(argnums: int | Sequence[int], args: tuple[Any, ...]) -> list[int]:
+    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in chosen:
+        if not isinstance(i, int) or not -len(args) <= i < len(args):
+            raise ValueError(
+                f"argnums must name positional arguments of the call, which has {len(args)}; "
+                f"got {argnums!r}. Pass the arguments to differentiate by position."
+            )
+    return [i % len(args) for i in chosen]
+
+
+# --- the transformations -------------------------------------------------------------------------
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns f's value and its gradient, in the structure of the argument.
+
+    ``argnums``: which positional argument to differentiate, or several (then the gradients are
+    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``.
+    Costs one reverse sweep, however many inputs.
+
+    >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
+    (7.0, [3.0, 1.0])
+    """
+
+    @wraps(f)
+    def transformed(*args: Any, **kwargs: Any) -> Any:
+        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        result, aux = _with_aux(call.result) if has_aux else (call.result, None)
+        y = _one_output(result, "grad")
+        grads = call.split(call.sweep([y]).pull_back([1.0]))
+        chosen = grads[0] if isinstance(argnums, int) else tuple(grads)
+        value = call.plain(y)
+        return ((value, aux), chosen) if has_aux else (value, chosen)
+
+    return transformed
+
+
+def _with_aux(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"with has_aux=True the function must return (y, aux), got {result!r}")
+    return result
+
+
+def grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns ∂f/∂argument, in the structure of the argument.
+
+    See `value_and_grad`; with ``has_aux`` the result is ``(grad, aux)``.
+
+    >>> grad(lambda x: x**3)(2.0)
+    12.0
+    >>> grad(grad(lambda x: x**3))(2.0)
+    12.0
+    >>> grad(lambda p: p["w"] * p["b"])({"w": 2.0, "b": 5.0})
+    {'w': 5.0, 'b': 2.0}
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @wraps(f)
+    def transformed(*args: Any, **kwargs: Any) -> Any:
+        value, derivative = both(*args, **kwargs)
+        return (derivative, value[1]) if has_aux else derivative
+
+    return transformed
+
+
+def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple[Tree, ...]]]:
+    """f(*primals), and a function that maps ȳ, shaped like it, to ȳᵀ·J, one for each primal.
+
+    Each call of that function costs one reverse sweep.
+
+    >>> y, pull_back = vjp(lambda a, b: [a * b, a + b], 2.0, 3.0)
+    >>> y, pull_back([1.0, 10.0])
+    ([6.0, 5.0], (13.0, 12.0))
+    """
+    call = _Call(f, primals, range(len(primals)))
+    outputs = flatten(call.result, "the result of f")
+    sweep = call.sweep(outputs.numbers)
+
+    def pull_back(cotangent: Tree) -> tuple[Tree, ...]:
+        seeds = _like(outputs, cotangent, "the cotangent", "the result of f")
+        return tuple(call.split(sweep.pull_back(seeds)))
+
+    return outputs.build([call.plain(y) for y in outputs.numbers]), pull_back
+
+
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
+) -> tuple[Any, Any]:
+    """f(*primals) and J·tangents, the derivative of f in that direction: forward mode.
+
+    ``tangents`` is shaped like ``primals``, a list or tuple of f's arguments. Costs one forward
+    sweep, however many outputs.
+
+    >>> jvp(lambda a, b: [a * b, a + b], (2.0, 3.0), (1.0, 0.0))
+    ([6.0, 5.0], [3.0, 1.0])
+    """
+    call = _Call(f, tuple(primals), range(len(primals)))
+    outputs = flatten(call.result, "the result of f")
+    moved = call.sweep(outputs.numbers).push_forward(_directions(primals, tangents))
+    return outputs.build([call.plain(y) for y in outputs.numbers]), outputs.build(moved)
+
+
+def _directions(primals: Sequence[Tree], tangents: Sequence[Tree]) -> list[Number]:
+    return _like(flatten(list(primals), "primals"), list(tangents), "tangents", "primals")
+
+
+def _like(model: Flat, tree: Tree, name: str, other: str) -> list[Number]:
+    given = flatten(tree, name)
+    if not given.is_like(model):
+        raise ValueError(f"{name} must have the structure of {other}, got {tree!r}")
+    return given.numbers
+
+
+def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns ∂f/∂argument: the structure of f's result, each leaf of it in the
+    structure of the argument (arrays of shapes s and t give one of shape s + t).
+
+    Costs as many sweeps as there are inputs (forward) or outputs (reverse), whichever is fewer.
+
+    >>> jacobian(lambda x: [x[0] * x[1], x[0]])([2.0, 3.0])
+    [[3.0, 2.0], [1.0, 0.0]]
+    """
+
+    @wraps(f)
+    def transformed(*args: Any, **kwargs: Any) -> Any:
+        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        outputs = flatten(call.result, "the result of f")
+        sweep = call.sweep(outputs.numbers)
+        n, m = len(call.inputs), len(outputs.numbers)
+        if n < m:
+            columns = [sweep.push_forward(unit) for unit in _units(n)]
+            matrix = [[column[i] for column in columns] for i in range(m)]
+        else:
+            matrix = [sweep.pull_back(unit) for unit in _units(m)]
+        return _per_argument(outputs, call, matrix, argnums)
+
+    return transformed
+
+
+def _units(n: int) -> Iterable[list[float]]:
+    for i in range(n):
+        yield [float(i == j) for j in range(n)]
+
+
+def _per_argument(
+    rows: Flat, call: _Call, matrix: list[list[Any]], argnums: int | Sequence[int]
+) -> Tree:
+    trees = []
+    start = 0
+    for columns in call.inputs_tree:
+        stop = start + len(columns.numbers)
+        trees.append(blocks(rows, columns, [row[start:stop] for row in matrix]))
+        start = stop
+    return trees[0] if isinstance(argnums, int) else tuple(trees)
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that returns the matrix of second derivatives of f, which returns one number:
+    the structure of the argument, each leaf of it in that structure again.
+
+    Costs one recording and n forward-and-reverse sweeps for n inputs.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])([3.0, 5.0])
+    [[10.0, 6.0], [6.0, 0.0]]
+    """
+
+    @wraps(f)
+    def transformed(*args: Any, **kwargs: Any) -> Any:
+        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        sweep = call.sweep([_one_output(call.result, "hessian")])
+        matrix = [sweep.curve(unit) for unit in _units(len(call.inputs))]
+        return _per_argument(call.inputs_tree[0], call, matrix, argnums)
+
+    return transformed
+
+
+def hvp(
+    f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
+) -> tuple[Tree, ...]:
+    """The Hessian of f at ``primals`` times ``tangents``, without the matrix; shaped like them.
+
+    Costs one recording, a forward sweep and a reverse sweep, however many inputs.
+
+    >>> hvp(lambda x: x[0] ** 2 * x[1], ([3.0, 5.0],), ([1.0, 0.0],))
+    ([10.0, 6.0],)
+    """
+    call = _Call(f, tuple(primals), range(len(primals)))
+    sweep = call.sweep([_one_output(call.result, "hvp")])
+    return tuple(call.split(sweep.curve(_directions(primals, tangents))))
