@@ -28,6 +28,9 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not 
         _spec.loader.exec_module(sys.modules[_spec.name])
 
 from autograd_bp import functions as _functions
+from autograd_bp.check import check_grads
+from autograd_bp.custom import checkpoint, custom, implicit
+from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
 from autograd_bp.functions import *  # noqa: F403
 from autograd_bp.graph import scope, topological_order
 from autograd_bp.transforms import (
@@ -58,7 +61,9 @@ from autograd_bp.value import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Number", "Value", "compiled", "dot", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp",
-    "logsumexp", "mean", "no_grad", "norm", "scope", "softmax", "sum_of", "topological_order",
-    "value_and_grad", "vjp", "watch", "zero_grad", *_functions.__all__,
+    "GraphInfo", "Number", "Value", "check_grads", "checkpoint", "compiled", "custom",
+    "detect_anomaly", "dot", "grad", "gradients", "graph_info", "hessian", "hvp", "implicit",
+    "jacobian", "jvp", "logsumexp", "mean", "no_grad", "norm", "scope", "softmax", "sum_of",
+    "topological_order", "value_and_grad", "vjp", "warn_missing_gradients", "watch", "zero_grad",
+    *_functions.__all__,
 ]  # fmt: skip

@@ -1,21 +1,20 @@
 """Operations that the table lacks: with derivatives of your own, by an equation, or condensed.
 
-Each is one node, whose rule states its local derivatives as functions that work on numbers
-and on Values alike. So pictures, backward, and every transformation to any order follow.
+Each result is one node whose rule gives its local derivatives, on numbers and on Values alike.
+So pictures, backward, and every transformation to any order follow.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 from autograd_bp.tape import Tape
-from autograd_bp.transforms import gradients, jvp
+from autograd_bp.transforms import grad, gradients, jvp, on_numbers
 from autograd_bp.trees import flatten
-from autograd_bp.value import Number, Value, no_grad, restore, topological_boundary, watch
+from autograd_bp.value import Number, Value, restore, watch
 
 __all__ = ["checkpoint", "custom", "implicit"]
 
@@ -31,27 +30,196 @@ class Rule:
         self.notation = f"{name}(…)"
         self.derivatives = derivatives
 
-    def node(self, operands: Sequence[Number], y: float) -> Number:
-        """The result y as a node, if some operand is one."""
-        if not any(isinstance(x, Value) for x in operands):
-            return y
-        numbers = [x.data if isinstance(x, Value) else x for x in operands]
-        d = [_plain(g) for g in self.derivatives(*numbers, y)]
-        if len(d) != len(operands):
-            raise ValueError(
-                f"the derivative of {self.name} must return one number for each of its "
-                f"{len(operands)} operands, got {len(d)}"
-            )
-        grads = [g for g, x in zip(d, operands, strict=True) if isinstance(x, Value)]
-        return restore(self, tuple(operands), y, grads)
-
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
-        """∂y/∂operand as graphs."""
+        """∂y/∂operand for each operand, as graphs."""
         return self.derivatives(*operands, y)
 
-    def rates(self, point: Sequence[float], y: float, tangents: Sequence[float]) -> list[float]:
-        """How each ∂y/∂operand changes along the tangents of the operands and of y."""
-        d, change = jvp(
-            lambda *names: [x * 1.0 for x in self.derivatives(*names)], (*point, y), tangents
+    def rates(
+        self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
+    ) -> list[float]:
+        """How each ∂y/∂operand changes as the operands and y do."""
+        point, direction = (*_numbers(operands), y), (*tangents, t_y)
+        with on_numbers():
+            change: list[float] = jvp(lambda *x: list(self.derivatives(*x)), point, direction)[1]
+        return change
+
+
+def _numbers(operands: Sequence[Number]) -> list[float]:
+    return [x.data if isinstance(x, Value) else Value(x).data for x in operands]
+
+
+def _name_of(f: Callable[..., Any], otherwise: str) -> str:
+    name: str = getattr(f, "__name__", otherwise)
+    return otherwise if name == "<lambda>" else name
+
+
+def _result(rule: Rule, operands: Sequence[Any], y: Any) -> Any:
+    y = Value(y).data  # a real number, or an error that says so
+    if not any(isinstance(x, Value) for x in operands):
+        return y
+    with on_numbers():
+        partials = rule.derivatives(*_numbers(operands), y)
+    if len(partials) != len(operands):
+        raise ValueError(
+            f"the derivative of {rule.name} must return a number for each of its "
+            f"{len(operands)} operands, got {partials!r}"
         )
-        return list(change)
+    pairs = zip(partials, operands, strict=True)
+    return restore(
+        rule, tuple(operands), y, [Value(d).data for d, x in pairs if isinstance(x, Value)]
+    )
+
+
+def custom(
+    f: Callable[..., float], derivative: Callable[..., Any], name: str = ""
+) -> Callable[..., Any]:
+    """An operation made of f, which computes on floats, and its derivative.
+
+    ``derivative(*operands)`` returns ∂f/∂operand: a number, or a tuple of one for each operand.
+    Write it with the functions of this package, and it is differentiated in turn; f may use
+    anything. ``name`` stands in pictures; without it, the name of f.
+
+    >>> import math
+    >>> from autograd_bp import cos, grad
+    >>> sine = custom(math.sin, cos)
+    >>> grad(sine)(0.0), grad(grad(grad(sine)))(0.0)
+    (1.0, -1.0)
+    """
+
+    def derivatives(*operands_and_y: Number) -> Sequence[Number]:
+        result = derivative(*operands_and_y[:-1])
+        return result if isinstance(result, (tuple, list)) else (result,)
+
+    rule = Rule(name or _name_of(f, "custom"), derivatives)
+
+    @wraps(f)
+    def operation(*operands: Number) -> Any:
+        return _result(rule, operands, f(*_numbers(operands)))
+
+    return operation
+
+
+def implicit(
+    residual: Callable[..., Any], solve: Callable[..., float], name: str = ""
+) -> Callable[..., Any]:
+    """The function y(x…) that an equation defines: ``residual(y, *x) == 0``.
+
+    ``solve(*x)`` finds y on floats, by any means; how it does so is not differentiated. The
+    derivatives are those of the implicit function theorem, ∂y/∂x = −(∂r/∂x)/(∂r/∂y), to any
+    order. For a fixed point y = g(y, x), the residual is y − g(y, x). Whatever the residual
+    depends on must be among its arguments.
+
+    Raises ValueError where ``solve`` did not return a root, or ∂r/∂y is 0 there.
+
+    >>> from autograd_bp import grad
+    >>> def newton(a):  # for y² = a
+    ...     y = a
+    ...     for _ in range(60):
+    ...         y -= (y * y - a) / (2 * y)
+    ...     return y
+    >>> root = implicit(lambda y, a: y * y - a, newton)
+    >>> root(4.0), grad(root)(4.0), grad(grad(root))(4.0)
+    (2.0, 0.25, -0.03125)
+    """
+
+    def derivatives(*operands_and_y: Number) -> Sequence[Number]:
+        *operands, y = operands_and_y
+        everything = tuple(range(len(operands) + 1))
+        slope, *slopes = grad(residual, argnums=everything)(y, *operands)
+        return [-(s / slope) for s in slopes]
+
+    rule = Rule(name or _name_of(residual, "implicit"), derivatives)
+
+    def operation(*operands: Number) -> Any:
+        numbers = _numbers(operands)
+        y = Value(solve(*numbers)).data
+        with on_numbers():
+            _check_root(residual, y, numbers)
+        return _result(rule, operands, y)
+
+    return operation
+
+
+def _check_root(residual: Callable[..., Any], y: float, operands: Sequence[float]) -> None:
+    r = Value(residual(y, *operands)).data
+    slope = grad(residual)(y, *operands)
+    if slope == 0.0 or not math.isfinite(slope):
+        raise ValueError(
+            f"the equation does not define y near y = {y!r}: ∂residual/∂y is {slope!r} there"
+        )
+    if not abs(r / slope) <= 1e-6 * max(1.0, abs(y)):
+        raise ValueError(
+            f"solve returned y = {y!r}, where the residual is {r!r}, which is no root "
+            f"(a Newton step would move y by {-r / slope!r}); iterate further or start nearer"
+        )
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f with a graph that is condensed as soon as f returns: one node for each of its results.
+
+    The nodes that f made are dropped; each result keeps its derivatives with respect to what
+    f's graph stands on, arguments and Values from outside alike. That saves the memory of f's
+    graph, and gradients need no second run of f. Derivatives of higher order do run f again.
+    Worth it where results are few: each costs a reverse sweep, and memory for a derivative
+    with respect to everything that f's graph stands on.
+
+    >>> from autograd_bp import Value, graph_info
+    >>> @checkpoint
+    ... def power(x):
+    ...     y = x
+    ...     for _ in range(9):
+    ...         y = y * x
+    ...     return y
+    >>> x = Value(1.5)
+    >>> y = power(x)
+    >>> graph_info(y).nodes, y.local_grads == (10 * 1.5**9,)
+    (2, True)
+    """
+
+    @wraps(f)
+    def condensed(*args: Any, **kwargs: Any) -> Any:
+        def run() -> tuple[Any, list[Value]]:
+            made: list[Value] = []
+            with watch(made.append):
+                return f(*args, **kwargs), made
+
+        result, made = run()
+        results = flatten(result, "the result of f")
+        inside = {id(node) for node in made if not node.is_leaf}
+        base = {id(x): x for node in made for x in node.parents if id(x) not in inside}
+        outputs = [y for y in results.numbers if isinstance(y, Value) and id(y) in inside]
+        tape = Tape(list(base.values()), outputs)
+        new: dict[int, Value] = {}
+        for k, y in enumerate(outputs):
+            row = tape.pull_back([float(j == k) for j in range(len(outputs))])
+            rule = _Condensed(f, k, run)
+            new[id(y)] = restore(rule, tuple(base.values()), y.data, row, y.label)
+        return results.build([new.get(id(y), y) for y in results.numbers])
+
+    return condensed
+
+
+class _Condensed(Rule):
+    """The operation of a result of a condensed function: its k-th that is a node."""
+
+    def __init__(self, f: Callable[..., Any], k: int, run: Callable[[], tuple[Any, list[Value]]]):
+        super().__init__(_name_of(f, "checkpoint"), lambda *x: ())
+        self._k = k
+        self._run = run
+
+    def _again(self) -> Value:
+        result, made = self._run()
+        inside = {id(node) for node in made if not node.is_leaf}
+        numbers = flatten(result, "the result of f").numbers
+        again: Value = [y for y in numbers if isinstance(y, Value) and id(y) in inside][self._k]
+        return again
+
+    def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
+        nodes = [x for x in operands if isinstance(x, Value)]
+        return gradients(self._again(), nodes, create_graph=True)
+
+    def rates(
+        self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
+    ) -> list[float]:
+        nodes = [x for x in operands if isinstance(x, Value)]
+        return Tape(nodes, [self._again()]).curve([1.0], tangents)

@@ -252,7 +252,9 @@ class Tape:
 def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
     """The rule for the rates of a node's local derivatives, and the point where to ask it."""
     if node._details is not None and node._details.operands:
-        return _ManyOperands(node, [i >= 0 for i in _indices(node._details.operands)]), ()
+        moves = [i >= 0 for i in _indices(node._details.operands)]
+        many = _ManyOperands if node._details.rule is None else _OwnRule
+        return many(node, moves), ()
     a: Value | None = node._a
     b: Value | None = node._b
     mask: cython.int = 0
@@ -285,6 +287,23 @@ class _ManyOperands:
         for rule in rules:
             change = rule(*self.point, *t, t_y)
             result += change if isinstance(change, list) else [change]
+        return [rate for rate, moves in zip(result, self.moves, strict=True) if moves]
+
+
+class _OwnRule:
+    """The rule for a node that `autograd_bp.custom` or its kin made."""
+
+    def __init__(self, node: Value, moves: list[bool]) -> None:
+        self.rule = node.rule
+        self.operands = node.operands
+        self.y = node.data
+        self.moves = moves
+
+    def __call__(self, *rates: float) -> list[float]:
+        *moving, t_y = rates
+        given = iter(moving)
+        t = [next(given) if moves else 0.0 for moves in self.moves]
+        result = self.rule.rates(self.operands, self.y, t, t_y)
         return [rate for rate, moves in zip(result, self.moves, strict=True) if moves]
 
 

@@ -15,13 +15,14 @@ Costs are in units of one call of the function on Values: recording it, and sort
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.ops import CODES, IEEE, TABLE, Reading, grouped
+from autograd_bp.ops import CODES, IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten
 from autograd_bp.value import Number, Value, apply, consumers_first, restore, sum_of
@@ -32,6 +33,16 @@ __all__ = [
 
 _DIVISION = TABLE[CODES["/"]]
 _inside: ContextVar[bool] = ContextVar("inside_a_transformation", default=False)
+
+
+@contextmanager
+def on_numbers() -> Iterator[None]:
+    """Within it, transformations of plain numbers give plain numbers, even in another one."""
+    token = _inside.set(False)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 # --- the table read on nodes ---------------------------------------------------------------------
@@ -75,8 +86,8 @@ NODES = Reading(_node_arithmetic())
 
 def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     """∂node/∂operand as a graph, for the wanted operands of a node; None for the others."""
-    if not hasattr(node.rule, "operands"):
-        return node.rule.partials(node.operands, node, wanted)  # type: ignore[no-any-return]
+    if not isinstance(node.rule, Op):  # an operation made by `autograd_bp.custom` or its kin
+        return list(node.rule.partials(node.operands, node))
     groups = grouped(node.rule, node.operands)
     choices = grouped(node.rule, wanted)
     result: list[Number | None] = []

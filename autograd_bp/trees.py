@@ -5,6 +5,7 @@ The nesting is `optree`'s; a NumPy array counts as one leaf that holds many numb
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,19 @@ class Flat:
             leaves.append(_leaf(numbers[start : start + size], shape))
             start += size
         return self.nest(leaves)
+
+    def names(self, root: str) -> list[str]:
+        """How each number is reached from the tree: ``args[0]['w'][1]``."""
+        paths = (
+            [""]
+            if self._spec is None
+            else ["".join(f"[{key!r}]" for key in path) for path in self._spec.paths()]
+        )
+        names: list[str] = []
+        for path, shape in zip(paths, self.shapes, strict=True):
+            index = itertools.product(*map(range, shape or ()))
+            names += [root + path + "".join(f"[{i}]" for i in at) for at in index]
+        return names
 
     def nest(self, leaves: Sequence[Any]) -> Tree:
         """The tree with these leaves in the place of its own."""

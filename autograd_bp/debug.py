@@ -1,0 +1,144 @@
+"""Finding trouble: where a NaN was made, what a graph holds, why a gradient is missing."""
+
+from __future__ import annotations
+
+import linecache
+import math
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from autograd_bp.graph import topological_order
+from autograd_bp.value import Value, after_backward, compiled, watch
+
+__all__ = ["GraphInfo", "detect_anomaly", "graph_info", "warn_missing_gradients"]
+
+_OWN_FOLDERS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "nn"))
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Within it, the first operation that makes a NaN or an infinity raises FloatingPointError.
+
+    Forward: an operation whose operands are finite and whose result is not. Backward: a node
+    with a finite gradient that hands on one that is not. The message names the operation, the
+    label, the numbers, and the line of your source that made the node. Operations are slower
+    meanwhile.
+
+    >>> x = Value(1e200, "x")
+    >>> with detect_anomaly():  # doctest: +ELLIPSIS
+    ...     y = x * x
+    Traceback (most recent call last):
+    FloatingPointError: * made inf out of 1e+200 ('x'), 1e+200 ('x')...
+    """
+    lines: dict[int, str] = {}  # by identity: where each node was made
+
+    def forward(node: Value) -> None:
+        lines[id(node)] = line = _users_line()
+        parents = node.parents
+        if parents and not math.isfinite(node.data) and all(math.isfinite(p.data) for p in parents):
+            raise FloatingPointError(f"{_described(node)}{line}")
+
+    def backward(order: list[Value]) -> None:
+        for node in order:
+            for parent, d in zip(node.parents, node.local_grads, strict=True):
+                if math.isfinite(_number(node)) and not math.isfinite(_number(node) * d):
+                    raise FloatingPointError(
+                        f"the backward pass of {node.op} handed on {_number(node) * d!r}: its "
+                        f"gradient is {_number(node)!r} and ∂{node.op}/∂operand is {d!r} at the "
+                        f"operand {_named(parent)}{lines.get(id(node), '')}"
+                    )
+
+    with watch(forward), after_backward(backward):
+        yield
+
+
+def _number(node: Value) -> float:
+    return node.grad.data if isinstance(node.grad, Value) else float(node.grad)
+
+
+def _described(node: Value) -> str:
+    label = f" ({node.label!r})" if node.label else ""
+    operands = ", ".join(
+        _named(x) if isinstance(x, Value) else repr(x) for x in node.operands[:4]
+    ) + (", …" if len(node.operands) > 4 else "")
+    return f"{node.op}{label} made {node.data!r} out of {operands}"
+
+
+def _named(node: Value) -> str:
+    return f"{node.data!r}" + (f" ({node.label!r})" if node.label else "")
+
+
+def _users_line() -> str:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN_FOLDERS):
+        frame = frame.f_back
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    source = linecache.getline(name, number).strip()
+    return f", in {name}, line {number}" + (f": {source}" if source else "")
+
+
+class GraphInfo(NamedTuple):
+    """What a graph holds; ``memory`` is in bytes, of the nodes and their links."""
+
+    nodes: int
+    leaves: int
+    depth: int
+    operations: dict[str, int]
+    memory: int
+
+
+def graph_info(root: Value) -> GraphInfo:
+    """Count the nodes of a graph, its leaves, its longest path, and each operation.
+
+    >>> x = Value(2.0)
+    >>> info = graph_info((x * x + 1.0).tanh())
+    >>> info.nodes, info.leaves, info.depth, info.operations
+    (4, 1, 3, {'*': 1, '+': 1, 'tanh': 1})
+    """
+    order = topological_order(root)
+    depth: dict[int, int] = {}
+    memory = 0
+    # A number that the interpreter keeps as an object of its own takes 24 bytes more.
+    size = Value.__basicsize__ + (0 if compiled else 16 + sys.getsizeof(0.0))
+    for node in order:
+        operands = node.operands
+        depth[id(node)] = max((depth[id(p)] + 1 for p in node.parents), default=0)
+        memory += size + (16 * len(operands) if len(operands) > 2 else 0)
+    operations = Counter(node.op for node in order if not node.is_leaf)
+    leaves = sum(node.is_leaf for node in order)
+    return GraphInfo(len(order), leaves, depth[id(root)], dict(operations), memory)
+
+
+def warn_missing_gradients(root: Value, parameters: Iterable[Value]) -> list[Value]:
+    """Warn of each parameter that a backward pass from ``root`` does not reach, and say why.
+
+    Returns those parameters. A parameter is not reached where the root was not computed from
+    it, or only from a detached copy, or under `no_grad`.
+
+    >>> w, b = Value(1.0, "w"), Value(0.5, "b")
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     missing = warn_missing_gradients(w * 2.0 + b.detach(), [w, b])
+    >>> print(caught[0].message)
+    'b' gets no gradient: the root was computed from a detached copy of it
+    """
+    order = topological_order(root)
+    reached = {id(node) for node in order}
+    labels = {node.label for node in order if node.is_leaf and node.label}
+    missing = [p for p in parameters if id(p) not in reached]
+    for p in missing:
+        if root.is_leaf:
+            why = "the root is a leaf; was it computed under no_grad() or detached?"
+        elif p.label in labels:
+            why = "the root was computed from a detached copy of it"
+        else:
+            why = "the root was not computed from it"
+        name = repr(p.label) if p.label else repr(p)
+        warnings.warn(f"{name} gets no gradient: {why}", UserWarning, stacklevel=2)
+    return missing
