@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 
 from autograd_bp.tape import Tape
-from autograd_bp.transforms import grad, gradients, jvp, on_numbers
+from autograd_bp.transforms import grad, jvp, on_numbers, pull_back
 from autograd_bp.trees import flatten
 from autograd_bp.value import Number, Value, restore, watch
 
@@ -188,7 +188,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         inside = {id(node) for node in made if not node.is_leaf}
         base = {id(x): x for node in made for x in node.parents if id(x) not in inside}
         outputs = [y for y in results.numbers if isinstance(y, Value) and id(y) in inside]
-        tape = Tape(list(base.values()), outputs)
+        tape = Tape(list(base.values()), outputs, cut=True)
         new: dict[int, Value] = {}
         for k, y in enumerate(outputs):
             row = tape.pull_back([float(j == k) for j in range(len(outputs))])
@@ -216,10 +216,10 @@ class _Condensed(Rule):
 
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
         nodes = [x for x in operands if isinstance(x, Value)]
-        return gradients(self._again(), nodes, create_graph=True)
+        return pull_back(nodes, [self._again()], [1.0], cut=True)
 
     def rates(
         self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
     ) -> list[float]:
         nodes = [x for x in operands if isinstance(x, Value)]
-        return Tape(nodes, [self._again()]).curve([1.0], tangents)
+        return Tape(nodes, [self._again()], cut=True).curve([1.0], tangents)

@@ -40,8 +40,9 @@ class Tape:
     """The part of a graph that leads from ``inputs`` to ``outputs``.
 
     Whatever does not depend on an input is a constant of the tape. An input may itself depend
-    on another: then its derivative is that of everything computed from it. Making the tape, and
-    each sweep, cost time and memory proportional to the graph.
+    on another: then its derivative is that of everything computed from it, unless ``cut`` says
+    to treat inputs as leaves. Making the tape, and each sweep, cost time and memory proportional
+    to the graph.
 
     >>> from autograd_bp import Value
     >>> x, y = Value(2.0), Value(3.0)
@@ -68,12 +69,15 @@ class Tape:
     _inputs: list[int]  # their nodes; -1 where no output depends on it
     _outputs: list[int]
 
-    def __init__(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
+    def __init__(
+        self, inputs: Sequence[Value], outputs: Sequence[Value], cut: bool = False
+    ) -> None:
         node: Value
         p: Value | None
         found: cython.int
         edges: cython.int = 0
         nodes: list[Value] = []
+        leaves: set[int] = {id(x) for x in inputs} if cut else set()
         with sorting:
             order: list[Value] = consumers_first(outputs)
             order.reverse()
@@ -82,6 +86,10 @@ class Tape:
                     node._pending = -1
                 for node in order:
                     found = 0
+                    if leaves and id(node) in leaves:
+                        nodes.append(node)
+                        node._pending = len(nodes)
+                        continue
                     p = node._a
                     if p is not None and p._pending > 0:
                         found += 1
@@ -100,7 +108,7 @@ class Tape:
                         edges += found
                 self._inputs = _indices(inputs)
                 self._outputs = _indices(outputs)
-                self._record(nodes, edges)
+                self._record(nodes, edges, leaves)
             finally:
                 for node in nodes:
                     node._pending = 0
@@ -108,7 +116,7 @@ class Tape:
                     node._pending = 0
 
     @cython.cfunc
-    def _record(self, nodes: list[Value], edges: cython.int) -> object:
+    def _record(self, nodes: list[Value], edges: cython.int, leaves: set[int]) -> object:
         """Fill the arrays, while each node's ``_pending`` is its index plus one."""
         node: Value
         p: Value | None
@@ -128,6 +136,9 @@ class Tape:
         for i in range(self._size):
             node = nodes[i]
             start = e
+            if leaves and id(node) in leaves:
+                self._first[i + 1] = e
+                continue
             p = node._a
             a = p._pending - 1 if p is not None else -1
             p = node._b

@@ -172,7 +172,7 @@ def gradients(
         if not isinstance(x, Value):
             raise TypeError(f"gradients takes Values for y and xs, got {x!r}; see grad(f)")
     if create_graph or isinstance(seed, Value):
-        return _pull_back(xs, [y], [_seed(seed)])
+        return pull_back(xs, [y], [_seed(seed)])
     return Tape(xs, [y]).pull_back([Value(seed).data])
 
 
@@ -226,7 +226,7 @@ class _Sweep:
 
     def pull_back(self, seeds: Sequence[Number]) -> list[Any]:
         if self.tape is None or any(isinstance(seed, Value) for seed in seeds):
-            return _pull_back(self.inputs, self.outputs, seeds)
+            return pull_back(self.inputs, self.outputs, seeds)
         return self.tape.pull_back(seeds)  # type: ignore[arg-type]
 
     def push_forward(self, tangents: Sequence[Number]) -> list[Any]:
@@ -237,15 +237,22 @@ class _Sweep:
     def curve(self, tangents: Sequence[Number]) -> list[Any]:
         """The Hessian of the one output, times the tangents."""
         if self.tape is None or any(isinstance(tangent, Value) for tangent in tangents):
-            first = _pull_back(self.inputs, self.outputs, [1.0])
+            first = pull_back(self.inputs, self.outputs, [1.0])
             return _push_forward(self.inputs, [_as_node(d) for d in first], tangents)
         return self.tape.curve([1.0], tangents)  # type: ignore[arg-type]
 
 
-def _pull_back(
-    inputs: Sequence[Value], outputs: Sequence[Value], seeds: Sequence[Number]
+def pull_back(
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+    seeds: Sequence[Number],
+    cut: bool = False,
 ) -> list[Number]:
+    """What a `Tape` of the same inputs and outputs gives, as graphs."""
     order = consumers_first(outputs)
+    if cut:
+        leaves = {id(x) for x in inputs}
+        order = [node for node in order if id(node) not in leaves]
     moving = _dependent_on(inputs, order)
     given: dict[int, Number] = {}
     for y, seed in zip(outputs, seeds, strict=True):
