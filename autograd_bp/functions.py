@@ -161,4 +161,5 @@ def where(condition: Any, a: Number, b: Number) -> Any:
     >>> where(x > 0, x, -x).data
     2.0
     """
-    return apply("where", condition.data if isinstance(condition, Value) else condition, a, b)
+    choice = condition if isinstance(condition, Value) else bool(condition)
+    return apply("where", choice, a, b)

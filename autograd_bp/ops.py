@@ -149,7 +149,9 @@ TABLE: list[Op] = [
     _row("polygamma", "n x", "polygamma(n, x)", ["nan", "polygamma(n + 1.0, x)"], "ψ⁽ⁿ⁾(x)",
          domain="constant(n) and n >= 0 and n == floor(n) and (x > 0 or x != floor(x))"),
 
-    # Choices
+    # Choices. A comparison is a node only while a function is traced; else it is a bool.
+    _row("<", "a b", "1.0 if a < b else 0.0", ["0.0", "0.0"], "a < b"),
+    _row("<=", "a b", "1.0 if a <= b else 0.0", ["0.0", "0.0"], "a ≤ b"),
     _row("maximum", "a b", "a if a >= b or a != a else b",
          ["1.0 if a > b else 0.5 if a == b else 0.0", "1.0 if b > a else 0.5 if a == b else 0.0"],
          "max(a, b)", kink="at a = b: ½ each"),

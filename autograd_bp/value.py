@@ -63,6 +63,7 @@ CUSTOM = cython.declare(cython.short, 32767)  # no row: the node has a rule of i
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+_tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 _after_backward: ContextVar[tuple[Callable[[list[Value]], object], ...]] = ContextVar(
     "after_backward", default=()
 )
@@ -587,7 +588,7 @@ class Value:
 
     def where(self, condition: object, other: Number) -> Value:
         """Self where the condition holds, else ``other``; no gradient flows through the choice."""
-        choice = condition.data if isinstance(condition, Value) else condition
+        choice = condition if isinstance(condition, Value) else bool(condition)
         result: Value = apply("where", choice, self, other)
         return result
 
@@ -596,25 +597,41 @@ class Value:
 
     # --- as Python sees it -----------------------------------------------------------------------
 
-    def __lt__(self, other: Number) -> bool:
+    def __lt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
+        if _contexts and _tracing.get():
+            return apply("<", self, other)
         return self._data < _data(other, "other")
 
-    def __le__(self, other: Number) -> bool:
+    def __le__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
+        if _contexts and _tracing.get():
+            return apply("<=", self, other)
         return self._data <= _data(other, "other")
 
-    def __gt__(self, other: Number) -> bool:
+    def __gt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
+        if _contexts and _tracing.get():
+            return apply("<", other, self)
         return self._data > _data(other, "other")
 
-    def __ge__(self, other: Number) -> bool:
+    def __ge__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
+        if _contexts and _tracing.get():
+            return apply("<=", other, self)
         return self._data >= _data(other, "other")
+
+    def __bool__(self) -> bool:
+        if _contexts and _tracing.get():
+            raise TypeError(
+                "a branch (if, while, and, or, min, max) on a traced value: a trace records one "
+                "path for all inputs. Use where(condition, a, b), maximum, minimum or clip."
+            )
+        return True  # as any object; a comparison looks at the number
 
     def __hash__(self) -> int:
         return id(self) >> 4  # == is identity
@@ -1210,6 +1227,13 @@ def no_grad() -> Iterator[None]:
 def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
     """Within it, call ``watcher`` with every node as it is made, in the present thread or task."""
     with _context(_watchers, (*_watchers.get(), watcher)):
+        yield
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
+    with _context(_tracing, True):
         yield
 
 
