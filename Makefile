@@ -1,0 +1,41 @@
+# `make help` lists the targets. Each makes the environment that it needs, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROJECT := pyproject.toml setup.py autograd_bp/value.py autograd_bp/value.pxd autograd_bp/tape.py
+
+.PHONY: help demo test test-interpreted lint bench readme clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: $(VENV)/.examples  ## differentiate, train on real data, draw: pictures in out/
+	$(BIN)/python examples/demo.py --out out
+
+test: $(VENV)/.dev  ## the whole test suite
+	$(BIN)/pytest -n auto tests
+
+test-interpreted: $(VENV)/.dev  ## the same with the engine as ordinary Python
+	AUTOGRAD_BP_INTERPRETED=1 $(BIN)/pytest -n auto tests
+
+lint: $(VENV)/.dev  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench  ## the speed tables, side by side with peers
+	$(BIN)/python -m benchmarks
+
+readme: $(VENV)/.dev  ## make the README's table of operations and pictures anew
+	$(BIN)/python docs/make_readme.py
+
+clean:  ## remove environments, builds and outputs
+	rm -rf .venv* build dist out *.egg-info autograd_bp/*.so
+
+# One stamp for each set of extras, renewed when the project or the compiled files change.
+$(VENV)/.%: $(PROJECT)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
