@@ -26,7 +26,7 @@ class cython:
     bint: TypeAlias = bool
     p_double: TypeAlias = list[float]
     p_int: TypeAlias = list[builtins.int]
-    cclass = cfunc = no_gc = staticmethod(_as_it_is)
+    cclass = cfunc = inline = no_gc = staticmethod(_as_it_is)
 
     @staticmethod
     def freelist(size: builtins.int) -> Callable[[T], T]:

@@ -77,8 +77,11 @@ class Binary(Protocol):
 
 def _from_table(name: str) -> Any:
     op = TABLE[CODES[name]]
+    method = getattr(Value, name, None)
 
     def function(*operands: Any) -> Any:
+        if len(operands) == 1 and isinstance(operands[0], Value) and method is not None:
+            return method(operands[0])
         if len(operands) != len(op.operands):
             raise TypeError(
                 f"{name}({', '.join(op.operands)}) takes {len(op.operands)} operands, "

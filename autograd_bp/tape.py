@@ -97,7 +97,7 @@ class Tape:
                     if p is not None and p._pending > 0:
                         found += 1
                     if node._details is not None:
-                        for x in node._details.operands:
+                        for x in node._details.operands + node._details.others:
                             if isinstance(x, Value):
                                 p = x
                                 if p._pending > 0:
@@ -154,16 +154,16 @@ class Tape:
                 self._partial[e] = node._db
                 self._partner[e] = a if product else -1
                 e += 1
-            if node._details is not None and node._details.operands:
-                indices: list[int] = _indices(node._details.operands)
-                n = len(indices) // 2
+            if node._details is not None and node._details.has_node:
+                row = node._details.operands + node._details.others
+                indices: list[int] = _indices(row)
+                n = len(node._details.others)
                 for k in range(len(indices)):
                     a = indices[k]
                     if a >= 0:
                         self._operand[e] = a
                         self._partial[e] = node._details.partials[k]
-                        b = indices[(k + n) % (2 * n)] if node._code == DOT and k < 2 * n else -1
-                        self._partner[e] = b
+                        self._partner[e] = indices[(k + n) % (2 * n)] if n else -1
                         e += 1
             self._first[i + 1] = e
             if e > start and node._code not in _STRAIGHT:

@@ -5,8 +5,9 @@ cdef class Value
 cdef class _Details:
     cdef str label
     cdef str scope
-    cdef tuple operands
+    cdef tuple operands, others
     cdef double* partials
+    cdef bint has_node, is_inner
     cdef object rule
     cdef list hooks
     cdef Value grad_node

@@ -1,4 +1,5 @@
-# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+# cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, auto_pickle=False
 """The engine: scalars that remember how they were made, and the chain rule run backwards.
 
 A `Value` holds a number and links to the operands that it was computed from, each with the
@@ -9,7 +10,7 @@ consumers first, and hands every node's gradient on to its operands:
 
 That is the whole of reverse-mode automatic differentiation. The rest of this file builds
 nodes quickly: operations read their value and derivatives from the table in `ops.py`, but for
-the few that make up most graphs (+ - * / and the n-ary ones), which spell them out.
+the few that make up most graphs (+ - * / relu and the n-ary ones), which spell them out.
 
 This is ordinary Python. Where a C compiler is found at installation, Cython compiles the same
 file: annotations such as ``float`` then become C types, and the ``cython`` decorators say that
@@ -26,7 +27,7 @@ from contextvars import ContextVar
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
-from autograd_bp.ops import CODES, RULES, TABLE, careful, domain_error
+from autograd_bp.ops import CODES, RULES, TABLE, careful, domain_error, grouped
 
 try:
     from autograd_bp._pure import cython
@@ -54,6 +55,7 @@ MUL = cython.declare(cython.short, CODES["*"])
 DIV = cython.declare(cython.short, CODES["/"])
 POW = cython.declare(cython.short, CODES["**"])
 NEG = cython.declare(cython.short, CODES["neg"])
+RELU = cython.declare(cython.short, CODES["relu"])
 DOT = cython.declare(cython.short, CODES["dot"])
 SUM_OF = cython.declare(cython.short, CODES["sum_of"])
 MEAN = cython.declare(cython.short, CODES["mean"])
@@ -82,35 +84,48 @@ _waiting: list[object] = cython.declare(list, [])
 
 
 @cython.no_gc
+@cython.freelist(1024)
 @cython.cclass
 class _Details:
     """What most nodes do without: a label, a scope, operands beyond two."""
 
-    __slots__ = ("grad_node", "hooks", "label", "operands", "partials", "rule", "scope")
+    __slots__ = (
+        "grad_node", "has_node", "hooks", "is_inner", "label", "operands", "others", "partials",
+        "rule", "scope",
+    )  # fmt: skip
 
     label: str
     scope: str
-    operands: tuple[Any, ...]  # empty if two links suffice
-    partials: cython.p_double  # ∂node/∂operand for each of them
+    operands: tuple[Any, ...]  # a row of operands; empty if two links suffice
+    others: tuple[Any, ...]  # a second row: the x of a dot, whose bias is a link
+    partials: cython.p_double  # ∂node/∂operand, of the one row and then of the other
+    has_node: cython.bint  # whether some operand in the rows is a node,
+    is_inner: cython.bint  # and one that was computed: sorting may skip rows of leaves
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
-
-    def __init__(self, operands: tuple[Any, ...] = ()) -> None:
-        self.label = ""
-        self.scope = ""
-        self.operands = operands
-        self.partials = _doubles(len(operands))
-        self.rule = self.hooks = self.grad_node = None
 
     def __dealloc__(self) -> None:
         PyMem_Free(self.partials)
 
 
 @cython.cfunc
+def _new_details(operands: tuple[Any, ...], others: tuple[Any, ...]) -> _Details:
+    details: _Details = _Details.__new__(_Details)
+    details.label = details.scope = ""
+    details.operands = operands
+    details.others = others
+    details.rule = details.hooks = details.grad_node = None
+    details.has_node = details.is_inner = False
+    if operands:
+        details.partials = _doubles(len(operands) + len(others))
+    return details
+
+
+@cython.cfunc
 def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
     if cython.compiled:
-        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8 + 8))
+        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8))
         if not block:
             raise MemoryError
         return block
@@ -240,11 +255,13 @@ class Value:
         >>> (2.0 * Value(3.0)).operands
         (2.0, Value(data=3.0, grad=0.0))
         """
-        if self._details is not None and self._details.operands:
-            return tuple([x if isinstance(x, Value) else float(x) for x in self._details.operands])
         a: Number = self._da if self._a is None else self._a
         b: Number = self._db if self._b is None else self._b
-        return (a, b)[: len(TABLE[self._code].operands)]
+        details: _Details | None = self._details
+        if details is None or not details.operands:
+            return (a, b)[: len(TABLE[self._code].operands)]
+        row = details.operands + details.others + ((a,) if self._code == DOT else ())
+        return tuple([x if isinstance(x, Value) else float(x) for x in row])
 
     @property
     def parents(self) -> tuple[Value, ...]:
@@ -259,17 +276,17 @@ class Value:
         >>> (x * y).local_grads
         (3.0, 2.0)
         """
+        found: list[float] = []
         details: _Details | None = self._details
-        if details is not None and details.operands:
-            return tuple(
-                [
-                    details.partials[i]
-                    for i, x in enumerate(details.operands)
-                    if isinstance(x, Value)
-                ]
-            )
-        found = [] if self._a is None else [self._da]
-        return tuple(found if self._b is None else [*found, self._db])
+        if details is not None:
+            for i, x in enumerate(details.operands + details.others):
+                if isinstance(x, Value):
+                    found.append(details.partials[i])
+        if self._a is not None:
+            found.append(self._da)
+        if self._b is not None:
+            found.append(self._db)
+        return tuple(found)
 
     # --- the chain rule --------------------------------------------------------------------------
 
@@ -294,7 +311,6 @@ class Value:
         node: Value
         p: Value | None
         d: _Details | None
-        i: cython.Py_ssize_t
         g: float
         if create_graph:
             from autograd_bp.transforms import backward_graph
@@ -315,11 +331,9 @@ class Value:
                 p = node._b
                 if p is not None:
                     p._grad += g * node._db
-                if d is not None:
-                    for i, x in enumerate(d.operands):
-                        if isinstance(x, Value):
-                            p = x
-                            p._grad += g * d.partials[i]
+                if d is not None and d.has_node:
+                    _hand_on(g, d, d.operands, 0)
+                    _hand_on(g, d, d.others, len(d.operands))
             for node, grad in before:
                 node._grad += grad
         if _contexts:
@@ -533,7 +547,9 @@ class Value:
 
     def relu(self) -> Value:
         """max(0, x); the derivative at 0 is 0."""
-        return _unary("relu", self)
+        if self._data <= 0.0:
+            return _node(RELU, self, None, 0.0, 0.0, 0.0)
+        return _node(RELU, self, None, self._data, 1.0, 0.0)
 
     def gelu(self) -> Value:
         """x·Φ(x) with the exact normal distribution function."""
@@ -743,7 +759,7 @@ def _node_of_many(code: cython.short, data: float, details: _Details) -> Value:
 def _details_of(node: Value) -> _Details:
     details: _Details | None = node._details
     if details is None:
-        details = node._details = _Details()
+        details = node._details = _new_details((), ())
     return details
 
 
@@ -838,11 +854,16 @@ def restore(
     i: cython.Py_ssize_t
     node: Value
     if custom or len(operands) > 2 or TABLE[code].is_nary:
-        details = _Details(operands)
+        rows = grouped(TABLE[DOT], operands) if code == DOT else [operands, ()]
+        details = _new_details(tuple(rows[0]), tuple(rows[1]))
         details.rule = op if custom else None
-        for i in range(len(operands)):
-            details.partials[i] = next(partials) if isinstance(operands[i], Value) else 0.0
+        _gather(details, details.operands, 0, "operand")
+        _gather(details, details.others, len(details.operands), "operand")
+        for i, x in enumerate(details.operands + details.others):
+            details.partials[i] = next(partials) if isinstance(x, Value) else 0.0
         node = _node_of_many(code, data, details)
+        if code == DOT:
+            _set_bias(node, rows[2])
     elif code:
         a: Any = operands[0]
         b: Any = operands[1] if len(operands) == 2 else 0.0
@@ -883,18 +904,34 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     n: cython.Py_ssize_t = len(ws)
     if len(xs) != n:
         raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
+    details: _Details = _new_details(ws, xs)
     p: float
     q: float
-    details: _Details = _Details((*ws, *xs, bias))
     z: float = _data(bias, "bias")
     for i in range(n):
-        p = _data(ws[i], "w")
-        q = _data(xs[i], "x")
-        details.partials[i] = q
-        details.partials[n + i] = p
+        p = _noted(details, ws[i], "w")
+        q = _noted(details, xs[i], "x")
+        details.partials[i] = q  # ∂z/∂wᵢ
+        details.partials[n + i] = p  # ∂z/∂xᵢ
         z += p * q
-    details.partials[2 * n] = 1.0
-    return _result(DOT, z, details)
+    if not details.has_node and not isinstance(bias, Value):
+        return z
+    node: Value = _node_of_many(DOT, z, details)
+    _set_bias(node, bias)
+    return node
+
+
+@cython.cfunc
+def _set_bias(node: Value, bias: Any) -> object:
+    """The last operand of a dot is a link, or the number in its place."""
+    if not node._code:  # under no_grad
+        return None
+    if isinstance(bias, Value):
+        node._a = bias
+        node._da = 1.0
+    else:
+        node._da = float(bias)
+    return None
 
 
 def sum_of(x: Iterable[Number]) -> Any:
@@ -903,8 +940,9 @@ def sum_of(x: Iterable[Number]) -> Any:
     >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
     6.0
     """
-    details: _Details = _Details(_sequence(x, "x"))
-    return _result(SUM_OF, _sum(details, 1.0), details)
+    details: _Details = _row(x)
+    total: float = _sum(details, 1.0)
+    return _result(SUM_OF, total, details)
 
 
 def mean(x: Iterable[Number]) -> Any:
@@ -913,19 +951,21 @@ def mean(x: Iterable[Number]) -> Any:
     >>> mean([Value(1.0), 2.0, Value(6.0)]).data
     3.0
     """
-    details: _Details = _Details(_sequence(x, "x"))
+    details: _Details = _row(x)
     n: float = float(len(details.operands))
     if n == 0.0:
         raise ValueError("mean of no numbers: x is empty")
-    return _result(MEAN, _sum(details, 1.0 / n) / n, details)
+    total: float = _sum(details, 1.0 / n)
+    return _result(MEAN, total / n, details)
 
 
 @cython.cfunc
 def _sum(details: _Details, partial: float) -> float:
+    """Add up the numbers in ``partials``, and put the partial in their place."""
     i: cython.Py_ssize_t
     total: float = 0.0
     for i in range(len(details.operands)):
-        total += _data(details.operands[i], "x")
+        total += details.partials[i]
         details.partials[i] = partial
     return total
 
@@ -937,17 +977,14 @@ def logsumexp(x: Iterable[Number]) -> Any:
     True
     """
     i: cython.Py_ssize_t
-    d: float
-    details: _Details = _Details(_sequence(x, "x"))
+    details: _Details = _row(x)
     n: cython.Py_ssize_t = len(details.operands)
     if n == 0:
         raise ValueError("logsumexp of no numbers: x is empty")
-    top: float = -math.inf
+    top: float = details.partials[0]
     for i in range(n):
-        d = _data(details.operands[i], "x")
-        details.partials[i] = d
-        if d > top or d != d:
-            top = d
+        if details.partials[i] > top or details.partials[i] != details.partials[i]:
+            top = details.partials[i]
     y: float = top
     if abs(top) < math.inf:
         y = 0.0
@@ -967,13 +1004,12 @@ def norm(x: Iterable[Number]) -> Any:
     """
     i: cython.Py_ssize_t
     d: float
-    details: _Details = _Details(_sequence(x, "x"))
+    details: _Details = _row(x)
     n: cython.Py_ssize_t = len(details.operands)
     top: float = 0.0
     y: float = 0.0
     for i in range(n):
-        d = _data(details.operands[i], "x")
-        details.partials[i] = d
+        d = details.partials[i]
         y += d * d
         if abs(d) > top or d != d:
             top = abs(d)
@@ -1004,7 +1040,9 @@ def softmax(x: Iterable[Number]) -> list[Any]:
 
 
 @cython.cfunc
-def _sequence(x: object, name: str) -> tuple:  # type: ignore[type-arg]
+def _sequence(x: Any, name: str) -> tuple[Any, ...]:
+    if isinstance(x, (tuple, list)):
+        return tuple(x)
     if isinstance(x, Value) or not isinstance(x, Iterable):
         raise TypeError(
             f"{name} must be a sequence of Values and numbers (a list, tuple or generator), "
@@ -1014,12 +1052,42 @@ def _sequence(x: object, name: str) -> tuple:  # type: ignore[type-arg]
 
 
 @cython.cfunc
+def _row(x: Any) -> _Details:
+    """Details whose one row is x, with its numbers where the partials will be."""
+    details: _Details = _new_details(_sequence(x, "x"), ())
+    _gather(details, details.operands, 0, "x")
+    return details
+
+
+@cython.cfunc
+def _gather(
+    details: _Details, row: tuple[Any, ...], start: cython.Py_ssize_t, name: str
+) -> object:
+    """Put the numbers of a row where the partials will be."""
+    i: cython.Py_ssize_t
+    for i in range(len(row)):
+        details.partials[start + i] = _noted(details, row[i], name)
+    return None
+
+
+@cython.inline
+@cython.cfunc
+def _noted(details: _Details, x: object, name: str) -> float:
+    """The number of an operand; whether it is a node, and one that was computed, is noted."""
+    if type(x) is float:
+        return x
+    if isinstance(x, Value):
+        details.has_node = True
+        if cython.cast(Value, x)._code:
+            details.is_inner = True
+        return cython.cast(Value, x)._data
+    return _data(x, name)
+
+
+@cython.cfunc
 def _result(code: cython.short, y: float, details: _Details) -> Any:
     """A node if some operand is one, else the plain number."""
-    for x in details.operands:
-        if isinstance(x, Value):
-            return _node_of_many(code, y, details)
-    return y
+    return _node_of_many(code, y, details) if details.has_node else y
 
 
 # --- numbers from outside ------------------------------------------------------------------------
@@ -1030,15 +1098,16 @@ def _is_real(x: object) -> cython.bint:
     return isinstance(x, (float, int, Real))
 
 
+@cython.inline
 @cython.cfunc
 def _data(x: object, name: str) -> float:
     """The number of an operand, node or plain."""
+    if type(x) is float:
+        return x
     if isinstance(x, Value):
         node: Value = x
         return node._data
-    if isinstance(x, float):
-        return x
-    return float(x) if isinstance(x, int) else _number(x, name)
+    return float(x) if isinstance(x, (int, float)) else _number(x, name)
 
 
 def _number(x: Any, name: str) -> float:
@@ -1096,14 +1165,9 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                     stack.append(p)
                 p._pending += 1
             d = node._details
-            if d is not None:
-                for x in d.operands:
-                    if isinstance(x, Value):
-                        p = x
-                        if p._code or leaves:
-                            if p._pending == 0:
-                                stack.append(p)
-                            p._pending += 1
+            if d is not None and (d.is_inner or leaves):
+                _count(d.operands, stack, leaves)
+                _count(d.others, stack, leaves)
 
         for node in roots:
             node._pending -= 1
@@ -1123,18 +1187,52 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                 if p._pending == 0:
                     stack.append(p)
             d = node._details
-            if d is not None:
-                for x in d.operands:
-                    if isinstance(x, Value):
-                        p = x
-                        if p._code or leaves:
-                            p._pending -= 1
-                            if p._pending == 0:
-                                stack.append(p)
+            if d is not None and (d.is_inner or leaves):
+                _let_out(d.operands, stack, leaves)
+                _let_out(d.others, stack, leaves)
     except BaseException:  # Ctrl-C or no memory: leave no count behind
         _forget_counts([*roots, *order, *stack])
         raise
     return order
+
+
+@cython.cfunc
+def _count(row: tuple[Any, ...], stack: list[Value], leaves: cython.bint) -> object:
+    """Count the node that has this row of operands as a consumer of each."""
+    p: Value
+    for x in row:
+        if type(x) is not float and isinstance(x, Value):  # the former is quicker
+            p = x
+            if p._code or leaves:
+                if p._pending == 0:
+                    stack.append(p)
+                p._pending += 1
+    return None
+
+
+@cython.cfunc
+def _let_out(row: tuple[Any, ...], stack: list[Value], leaves: cython.bint) -> object:
+    """The node that has this row of operands is out: so are those it was the last consumer of."""
+    p: Value
+    for x in row:
+        if type(x) is not float and isinstance(x, Value):  # the former is quicker
+            p = x
+            if p._code or leaves:
+                p._pending -= 1
+                if p._pending == 0:
+                    stack.append(p)
+    return None
+
+
+@cython.cfunc
+def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py_ssize_t) -> object:
+    """Add a node's gradient times the local derivative to each operand in a row."""
+    i: cython.Py_ssize_t = start
+    for x in row:
+        if type(x) is not float and isinstance(x, Value):  # the former is quicker
+            cython.cast(Value, x)._grad += g * details.partials[i]
+        i += 1
+    return None
 
 
 @cython.cfunc
