@@ -7,7 +7,8 @@ cdef class _Details:
     cdef str scope
     cdef tuple operands, others
     cdef double* partials
-    cdef bint has_node, is_inner
+    cdef int has_node
+    cdef bint is_inner
     cdef object rule
     cdef list hooks
     cdef Value grad_node

@@ -36,6 +36,9 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
+    from cython.cimports.libc.math import exp, log, sqrt
+else:
+    from math import exp, log, sqrt
 
 __all__ = [
     "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
@@ -61,6 +64,9 @@ SUM_OF = cython.declare(cython.short, CODES["sum_of"])
 MEAN = cython.declare(cython.short, CODES["mean"])
 LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
+INF = cython.declare(cython.double, math.inf)
+ROW = cython.declare(cython.int, 1)
+OTHERS = cython.declare(cython.int, 2)
 CUSTOM = cython.declare(cython.short, 32767)  # no row: the node has a rule of its own
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
@@ -99,8 +105,8 @@ class _Details:
     operands: tuple[Any, ...]  # a row of operands; empty if two links suffice
     others: tuple[Any, ...]  # a second row: the x of a dot, whose bias is a link
     partials: cython.p_double  # ∂node/∂operand, of the one row and then of the other
-    has_node: cython.bint  # whether some operand in the rows is a node,
-    is_inner: cython.bint  # and one that was computed: sorting may skip rows of leaves
+    has_node: cython.int  # ROW and OTHERS, where some operand in that row is a node
+    is_inner: cython.bint  # whether one of them was computed: sorting skips rows of leaves
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
@@ -116,7 +122,8 @@ def _new_details(operands: tuple[Any, ...], others: tuple[Any, ...]) -> _Details
     details.operands = operands
     details.others = others
     details.rule = details.hooks = details.grad_node = None
-    details.has_node = details.is_inner = False
+    details.has_node = 0
+    details.is_inner = False
     if operands:
         details.partials = _doubles(len(operands) + len(others))
     return details
@@ -258,7 +265,7 @@ class Value:
         a: Number = self._da if self._a is None else self._a
         b: Number = self._db if self._b is None else self._b
         details: _Details | None = self._details
-        if details is None or not details.operands:
+        if details is None or not (details.operands or self._code == DOT):
             return (a, b)[: len(TABLE[self._code].operands)]
         row = details.operands + details.others + ((a,) if self._code == DOT else ())
         return tuple([x if isinstance(x, Value) else float(x) for x in row])
@@ -332,8 +339,10 @@ class Value:
                 if p is not None:
                     p._grad += g * node._db
                 if d is not None and d.has_node:
-                    _hand_on(g, d, d.operands, 0)
-                    _hand_on(g, d, d.others, len(d.operands))
+                    if d.has_node & ROW:
+                        _hand_on(g, d, d.operands, 0)
+                    if d.has_node & OTHERS:
+                        _hand_on(g, d, d.others, len(d.operands))
             for node, grad in before:
                 node._grad += grad
         if _contexts:
@@ -857,9 +866,8 @@ def restore(
         rows = grouped(TABLE[DOT], operands) if code == DOT else [operands, ()]
         details = _new_details(tuple(rows[0]), tuple(rows[1]))
         details.rule = op if custom else None
-        _gather(details, details.operands, 0, "operand")
-        _gather(details, details.others, len(details.operands), "operand")
         for i, x in enumerate(details.operands + details.others):
+            _noted(details, x, ROW if i < len(details.operands) else OTHERS, "operand")
             details.partials[i] = next(partials) if isinstance(x, Value) else 0.0
         node = _node_of_many(code, data, details)
         if code == DOT:
@@ -909,12 +917,12 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     q: float
     z: float = _data(bias, "bias")
     for i in range(n):
-        p = _noted(details, ws[i], "w")
-        q = _noted(details, xs[i], "x")
+        p = _noted(details, ws[i], ROW, "w")
+        q = _noted(details, xs[i], OTHERS, "x")
         details.partials[i] = q  # ∂z/∂wᵢ
         details.partials[n + i] = p  # ∂z/∂xᵢ
         z += p * q
-    if not details.has_node and not isinstance(bias, Value):
+    if details.has_node == 0 and not isinstance(bias, Value):
         return z
     node: Value = _node_of_many(DOT, z, details)
     _set_bias(node, bias)
@@ -986,13 +994,13 @@ def logsumexp(x: Iterable[Number]) -> Any:
         if details.partials[i] > top or details.partials[i] != details.partials[i]:
             top = details.partials[i]
     y: float = top
-    if abs(top) < math.inf:
+    if abs(top) < INF:
         y = 0.0
         for i in range(n):
-            y += math.exp(details.partials[i] - top)
-        y = top + math.log(y)
+            y += exp(details.partials[i] - top)
+        y = top + log(y)
     for i in range(n):
-        details.partials[i] = math.exp(details.partials[i] - y)
+        details.partials[i] = exp(details.partials[i] - y)
     return _result(LOGSUMEXP, y, details)
 
 
@@ -1013,14 +1021,14 @@ def norm(x: Iterable[Number]) -> Any:
         y += d * d
         if abs(d) > top or d != d:
             top = abs(d)
-    if 1e-280 < y < math.inf:
-        y = math.sqrt(y)
-    elif 0.0 < top < math.inf:  # the squares were too small or too large: scale first
+    if 1e-280 < y < INF:
+        y = sqrt(y)
+    elif 0.0 < top < INF:  # the squares were too small or too large: scale first
         y = 0.0
         for i in range(n):
             d = details.partials[i] / top
             y += d * d
-        y = top * math.sqrt(y)
+        y = top * sqrt(y)
     else:
         y = top
     for i in range(n):
@@ -1054,30 +1062,22 @@ def _sequence(x: Any, name: str) -> tuple[Any, ...]:
 @cython.cfunc
 def _row(x: Any) -> _Details:
     """Details whose one row is x, with its numbers where the partials will be."""
-    details: _Details = _new_details(_sequence(x, "x"), ())
-    _gather(details, details.operands, 0, "x")
-    return details
-
-
-@cython.cfunc
-def _gather(
-    details: _Details, row: tuple[Any, ...], start: cython.Py_ssize_t, name: str
-) -> object:
-    """Put the numbers of a row where the partials will be."""
     i: cython.Py_ssize_t
+    row: tuple[Any, ...] = _sequence(x, "x")
+    details: _Details = _new_details(row, ())
     for i in range(len(row)):
-        details.partials[start + i] = _noted(details, row[i], name)
-    return None
+        details.partials[i] = _noted(details, row[i], ROW, "x")
+    return details
 
 
 @cython.inline
 @cython.cfunc
-def _noted(details: _Details, x: object, name: str) -> float:
+def _noted(details: _Details, x: object, row: cython.int, name: str) -> float:
     """The number of an operand; whether it is a node, and one that was computed, is noted."""
     if type(x) is float:
         return x
     if isinstance(x, Value):
-        details.has_node = True
+        details.has_node |= row
         if cython.cast(Value, x)._code:
             details.is_inner = True
         return cython.cast(Value, x)._data
