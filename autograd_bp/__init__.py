@@ -31,8 +31,10 @@ from autograd_bp import functions as _functions
 from autograd_bp.check import check_grads
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
+from autograd_bp.draw import draw
 from autograd_bp.functions import *  # noqa: F403
 from autograd_bp.graph import scope, topological_order
+from autograd_bp.steps import steps
 from autograd_bp.transforms import (
     grad,
     gradients,
@@ -62,8 +64,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GraphInfo", "Number", "Value", "check_grads", "checkpoint", "compiled", "custom",
-    "detect_anomaly", "dot", "grad", "gradients", "graph_info", "hessian", "hvp", "implicit",
-    "jacobian", "jvp", "logsumexp", "mean", "no_grad", "norm", "scope", "softmax", "sum_of",
-    "topological_order", "value_and_grad", "vjp", "warn_missing_gradients", "watch", "zero_grad",
-    *_functions.__all__,
+    "detect_anomaly", "dot", "draw", "grad", "gradients", "graph_info", "hessian", "hvp",
+    "implicit", "jacobian", "jvp", "logsumexp", "mean", "no_grad", "norm", "scope", "softmax",
+    "steps", "sum_of", "topological_order", "value_and_grad", "vjp", "warn_missing_gradients",
+    "watch", "zero_grad", *_functions.__all__,
 ]  # fmt: skip
