@@ -750,12 +750,17 @@ def _node(
 
 
 @cython.cfunc
-def _node_of_many(code: cython.short, data: float, details: _Details) -> Value:
-    """The result of an operation whose operands and partials are in ``details``."""
+def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any) -> Value:
+    """The result of an operation on rows of operands; the bias of a dot is a link besides."""
     node: Value = Value.__new__(Value)
     node._data = data
     node._grad = node._da = node._db = 0.0
     node._a = node._b = None
+    if isinstance(bias, Value):
+        node._a = bias
+        node._da = 1.0
+    elif bias is not None:
+        node._da = float(bias)
     node._details = details
     node._pending = 0
     node._code = code
@@ -863,15 +868,13 @@ def restore(
     i: cython.Py_ssize_t
     node: Value
     if custom or len(operands) > 2 or TABLE[code].is_nary:
-        rows = grouped(TABLE[DOT], operands) if code == DOT else [operands, ()]
+        rows = grouped(TABLE[DOT], operands) if code == DOT else [operands, (), None]
         details = _new_details(tuple(rows[0]), tuple(rows[1]))
         details.rule = op if custom else None
         for i, x in enumerate(details.operands + details.others):
             _noted(details, x, ROW if i < len(details.operands) else OTHERS, "operand")
             details.partials[i] = next(partials) if isinstance(x, Value) else 0.0
-        node = _node_of_many(code, data, details)
-        if code == DOT:
-            _set_bias(node, rows[2])
+        node = _node_of_many(code, data, details, rows[2])
     elif code:
         a: Any = operands[0]
         b: Any = operands[1] if len(operands) == 2 else 0.0
@@ -924,22 +927,7 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
         z += p * q
     if details.has_node == 0 and not isinstance(bias, Value):
         return z
-    node: Value = _node_of_many(DOT, z, details)
-    _set_bias(node, bias)
-    return node
-
-
-@cython.cfunc
-def _set_bias(node: Value, bias: Any) -> object:
-    """The last operand of a dot is a link, or the number in its place."""
-    if not node._code:  # under no_grad
-        return None
-    if isinstance(bias, Value):
-        node._a = bias
-        node._da = 1.0
-    else:
-        node._da = float(bias)
-    return None
+    return _node_of_many(DOT, z, details, bias)
 
 
 def sum_of(x: Iterable[Number]) -> Any:
@@ -1087,7 +1075,7 @@ def _noted(details: _Details, x: object, row: cython.int, name: str) -> float:
 @cython.cfunc
 def _result(code: cython.short, y: float, details: _Details) -> Any:
     """A node if some operand is one, else the plain number."""
-    return _node_of_many(code, y, details) if details.has_node else y
+    return _node_of_many(code, y, details, None) if details.has_node else y
 
 
 # --- numbers from outside ------------------------------------------------------------------------

@@ -344,6 +344,10 @@ def test_neurons_and_their_parameters_stand_in_order(direction, axis):
             centres = [sum(svg.bounds(name[node])[axis : axis + 2]) / 2 for node in (z, a)]
             assert abs(centres[0] - centres[1]) < 1, "z and a stand in one line"
 
+    parts = neuron()  # without a frame
+    svg, name = Read(draw(parts["C"], direction=direction)), names_of(parts["C"])
+    assert in_order([*parts["w"], *parts["x"], parts["b"]])
+
 
 def test_the_name_of_a_scope_stands_at_its_top():
     C, _ = network()
