@@ -145,7 +145,7 @@ TABLE: list[Op] = [
     _row("erf", "x", "erf(x)", ["2.0/SQRTPI*exp(-x*x)"], "erf x"),
     _row("erfc", "x", "erfc(x)", ["-2.0/SQRTPI*exp(-x*x)"], "erfc x"),
     _row("lgamma", "x", "lgamma(x)", ["polygamma(0.0, x)"], "ln|Γ(x)|",
-         domain="x > 0 or x != floor(x)"),
+         domain="x > 0 or x != floor(x) or x == -inf"),
     _row("polygamma", "n x", "polygamma(n, x)", ["nan", "polygamma(n + 1.0, x)"], "ψ⁽ⁿ⁾(x)",
          domain="constant(n) and n >= 0 and n == floor(n) and (x > 0 or x != floor(x))"),
 
@@ -233,8 +233,11 @@ def _make_rules() -> list[tuple[Callable[..., Any], ...]]:
     for code, op in enumerate(TABLE):
         for mask in range(0 if op.is_nary or not op.operands else 1 << len(op.operands)):
             wanted = [d for i, d in enumerate(op.d) if mask >> i & 1]
-            # Outside the domain of a function of one operand, and of pow, Python raises by itself.
-            check = op.domain and len(op.operands) > 1 and "constant" not in op.domain
+            # Outside the domain of a function of one operand, Python raises by itself.
+            nodes = {name for i, name in enumerate(op.operands) if mask >> i & 1}
+            check = op.domain if len(op.operands) > 1 else ""
+            for name in op.operands:
+                check = check.replace(f"constant({name})", str(name not in nodes))
             source.append(
                 f"def rule_{code}_{mask}({', '.join(op.operands)}):\n"
                 f"    if {f'not ({op.domain})' if check else False}: raise ValueError\n"

@@ -868,7 +868,9 @@ def restore(
     i: cython.Py_ssize_t
     node: Value
     if custom or len(operands) > 2 or TABLE[code].is_nary:
-        rows = grouped(TABLE[DOT], operands) if code == DOT else [operands, (), None]
+        rows: list[Any] = [operands, (), None]
+        if code == DOT:
+            rows = grouped(TABLE[DOT], operands)
         details = _new_details(tuple(rows[0]), tuple(rows[1]))
         details.rule = op if custom else None
         for i, x in enumerate(details.operands + details.others):

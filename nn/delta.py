@@ -463,9 +463,10 @@ class Comparison:
     def _tables(self) -> list[list[list[str]]]:
         """Each δ, and the largest differences of each layer: rows of cells, the first a head."""
         deltas = [entry for entry in self.entries if entry.kind == "δ"]
+        deltas.sort(key=lambda entry: entry.sample or 0)  # each sample with all its layers
         each = [["sample", "neuron", "δ by hand", "z.grad", "difference", "relative"]]
         for entry in deltas[: self.SHOWN]:
-            numbers = [f"{entry.by_hand:.12g}", f"{entry.engine:.12g}"]
+            numbers = [f"{number + 0.0:.12g}" for number in (entry.by_hand, entry.engine)]  # no -0
             each.append([str(entry.sample), entry.name, *numbers, *_differences([entry])])
         groups: dict[tuple[int, str], list[Entry]] = {}
         for entry in self.entries:
@@ -475,22 +476,20 @@ class Comparison:
             largest.append([str(layer), kind, str(len(group)), *_differences(group)])
         return [each, largest]
 
-    def _left_out(self) -> str:
+    def _note(self) -> str:
         more = sum(entry.kind == "δ" for entry in self.entries) - self.SHOWN
-        return f"and {more} more δ: see .entries" if more > 0 else ""
+        left_out = f"{more} more δ are in .entries. " if more > 0 else ""
+        return left_out + "Relative: to the sum of the sizes of the terms that a number adds up."
 
     def __str__(self) -> str:
         each, largest = (_aligned(table) for table in self._tables())
-        notes = [self._left_out()] if self._left_out() else []
-        return "\n".join([self.title, "", *each, *notes, "", *largest])
+        return "\n".join([self.title, "", *each, "", *largest, "", self._note()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         each, largest = (_html_table(table) for table in self._tables())
-        return (
-            f"<p>{html.escape(self.title)}</p>{each}<p>{html.escape(self._left_out())}</p>{largest}"
-        )
+        return f"<p>{html.escape(self.title)}</p>{each}{largest}<p>{self._note()}</p>"
 
 
 def compare(mlp: MLP, x: Any, y: Any, cost: Callable[[Any, Any], Any] | str) -> Comparison:

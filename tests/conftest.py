@@ -1,0 +1,26 @@
+"""Settings and fixtures of the whole suite. pytest puts this folder on the path of imports."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import autograd_bp
+import autograd_bp.value
+
+settings.register_profile("suite", deadline=None)  # no test here is about time
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def interpreted():
+    """The engine as ordinary Python, beside the compiled one where that is in use."""
+    if not autograd_bp.compiled:
+        return autograd_bp.value
+    source = Path(autograd_bp.__file__).with_name("value.py")
+    spec = importlib.util.spec_from_file_location("interpreted_value", source)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert not module.compiled
+    return module
