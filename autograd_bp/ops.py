@@ -240,7 +240,7 @@ def _make_rules() -> list[tuple[Callable[..., Any], ...]]:
                 check = check.replace(f"constant({name})", str(name not in nodes))
             source.append(
                 f"def rule_{code}_{mask}({', '.join(op.operands)}):\n"
-                f"    if {f'not ({op.domain})' if check else False}: raise ValueError\n"
+                f"    if {f'not ({check})' if check else False}: raise ValueError\n"
                 f"    y = {op.value}\n"
                 f"    return {', '.join(['y', *wanted])}\n"
             )

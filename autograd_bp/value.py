@@ -169,12 +169,12 @@ class Value:
     _pending: cython.int  # consumers not yet met, while a graph is being sorted
     _code: cython.short  # position of the operation in the table; 0: a leaf
 
-    def __init__(self, data: SupportsFloat, label: str = "") -> None:
+    def __init__(self, data: SupportsFloat, label: Any = "") -> None:
         self._data = _number(data, "data")
         self._grad = self._da = self._db = 0.0
         self._a = self._b = self._details = None
         self._pending = self._code = 0
-        if label:
+        if label != "":
             self.label = label
         if _contexts:
             _in_context(self)
@@ -223,7 +223,7 @@ class Value:
         return "" if self._details is None else self._details.label
 
     @label.setter
-    def label(self, label: str) -> None:
+    def label(self, label: Any) -> None:  # Any, or the compiled setter refuses in fewer words
         if not isinstance(label, str):
             raise TypeError(f"label must be a str, got {label!r}; write label=str(...)")
         _details_of(self).label = str(label)
@@ -662,13 +662,17 @@ class Value:
         return id(self) >> 4  # == is identity
 
     def __float__(self) -> float:
-        raise TypeError(
+        raise self._lossy()
+
+    def __int__(self) -> int:
+        raise self._lossy()
+
+    def _lossy(self) -> TypeError:
+        return TypeError(
             f"{self!r} is not converted to a float silently, since its gradient would be lost. "
             "Use v.data for the number, or a function that keeps the gradient: v.exp() or "
             "autograd_bp.exp(v) instead of math.exp(v), an object array instead of a float one."
         )
-
-    __int__ = __float__
 
     def __format__(self, spec: str) -> str:
         return format(self._data, spec) if spec else repr(self)
