@@ -32,6 +32,7 @@ from autograd_bp.check import check_grads
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
 from autograd_bp.draw import draw
+from autograd_bp.explain import explain
 from autograd_bp.functions import *  # noqa: F403
 from autograd_bp.graph import scope, topological_order
 from autograd_bp.steps import steps
@@ -64,7 +65,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GraphInfo", "Number", "Value", "check_grads", "checkpoint", "compiled", "custom",
-    "detect_anomaly", "dot", "draw", "grad", "gradients", "graph_info", "hessian", "hvp",
+    "detect_anomaly", "dot", "draw", "explain", "grad", "gradients", "graph_info", "hessian", "hvp",
     "implicit", "jacobian", "jvp", "logsumexp", "mean", "no_grad", "norm", "scope", "softmax",
     "steps", "sum_of", "topological_order", "value_and_grad", "vjp", "warn_missing_gradients",
     "watch", "zero_grad", *_functions.__all__,

@@ -87,7 +87,7 @@ TABLE: list[Op] = [
     _row("*", "a b", "a*b", ["b", "a"], "a·b"),
     _row("/", "a b", "a/b", ["1.0/b", "-y/b"], "a/b", domain="b != 0"),
     _row("**", "a b", "pow(a, b)",
-         ["b*pow(a, b - 1.0) if b != 0 else 0.0", "y*log(a) if a != 0 else 0.0"], "aᵇ",
+         ["b*pow(a, b - 1.0) if a != 0 or b != 0 else 0.0", "y*log(a) if a != 0 else 0.0"], "aᵇ",
          domain="a > 0 or a == 0 and b >= 0 or a < 0 and b == floor(b) and constant(b)",
          kink="∂/∂b at a = 0: 0"),
     _row("neg", "x", "-x", ["-1.0"], "−x"),

@@ -924,13 +924,14 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     details: _Details = _new_details(ws, xs)
     p: float
     q: float
-    z: float = _data(bias, "bias")
+    z: float = 0.0
     for i in range(n):
         p = _noted(details, ws[i], ROW, "w")
         q = _noted(details, xs[i], OTHERS, "x")
         details.partials[i] = q  # ∂z/∂wᵢ
         details.partials[n + i] = p  # ∂z/∂xᵢ
         z += p * q
+    z = _data(bias, "bias") + z
     if details.has_node == 0 and not isinstance(bias, Value):
         return z
     return _node_of_many(DOT, z, details, bias)

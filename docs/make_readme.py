@@ -23,12 +23,17 @@ def written(op: Op) -> str:
     names = [name.rstrip("*") for name in op.operands]
     if op.name in ("neg", "abs"):
         return {"neg": "-x", "abs": "abs(x)"}[op.name]
-    return f"{op.name}({', '.join(names)})" if op.name.isidentifier() else f" {op.name} ".join(names)
+    return (
+        f"{op.name}({', '.join(names)})" if op.name.isidentifier() else f" {op.name} ".join(names)
+    )
 
 
 def table() -> str:
     """The table of operations, in Markdown."""
-    lines = ["| operation | value | local derivatives | defined for | subgradient |", "|---|---|---|---|---|"]
+    lines = [
+        "| operation | value | local derivatives | defined for | subgradient |",
+        "|---|---|---|---|---|",
+    ]
     for op in TABLE:
         if op.operands:
             cells = [f"`{written(op)}`", f"`{op.value}`", " , ".join(f"`{d}`" for d in op.d)]

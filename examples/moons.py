@@ -61,7 +61,9 @@ def draw_boundary(model: MLP, X: np.ndarray, y: np.ndarray, path: Path) -> None:
     field = np.reshape(probability, across.shape)
 
     figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
-    shades = axes.contourf(across, up, field, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8)
+    shades = axes.contourf(
+        across, up, field, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8
+    )
     axes.contour(across, up, field, levels=[0.5], colors="black", linewidths=1.5)
     for k, colour, marker in ((0, "#053061", "o"), (1, "#67001f", "s")):
         points = X[y == k]
