@@ -704,7 +704,7 @@ def test_importing_is_cheap_until_something_is_drawn():
 
 def test_the_example(tmp_path):
     run = subprocess.run(
-        [sys.executable, ROOT / "examples" / "neuron_graph.py", tmp_path],
+        [sys.executable, ROOT / "examples" / "neuron_graph.py", "--out", tmp_path],
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         check=True,
