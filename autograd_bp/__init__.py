@@ -26,6 +26,7 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not 
         assert _spec.loader is not None
         sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_spec.name])
+        globals()[_name] = sys.modules[_spec.name]  # as an import would
 
 from autograd_bp import functions as _functions
 from autograd_bp.check import check_grads

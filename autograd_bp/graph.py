@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from autograd_bp.value import Value, consumers_first, recorded, restore, watch
+from autograd_bp.value import Value, consumers_first, rebuilt, recorded, watch
 
 __all__ = ["scope", "topological_order"]
 
@@ -97,7 +97,7 @@ def _last(nodes: list[Value]) -> Value:
 
 
 def _restore(grad: float, *record: Any) -> Value:
-    node = restore(*record)
+    node = rebuilt(*record)
     node.grad = grad
     return node
 

@@ -147,7 +147,7 @@ TABLE: list[Op] = [
     _row("lgamma", "x", "lgamma(x)", ["polygamma(0.0, x)"], "ln|Γ(x)|",
          domain="x > 0 or x != floor(x) or x == -inf"),
     _row("polygamma", "n x", "polygamma(n, x)", ["nan", "polygamma(n + 1.0, x)"], "ψ⁽ⁿ⁾(x)",
-         domain="constant(n) and n >= 0 and n == floor(n) and (x > 0 or x != floor(x))"),
+         domain="constant(n) and 0 <= n <= 100 and n == floor(n) and (x > 0 or x != floor(x))"),
 
     # Choices. A comparison is a node only while a function is traced; else it is a bool.
     _row("<", "a b", "1.0 if a < b else 0.0", ["0.0", "0.0"], "a < b"),

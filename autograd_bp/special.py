@@ -15,7 +15,7 @@ _BERNOULLI = (
 
 
 def polygamma(n: float, x: float) -> float:
-    """ψ⁽ⁿ⁾(x), the n-th derivative of the digamma function ψ = (ln Γ)'; n = 0, 1, 2, …
+    """ψ⁽ⁿ⁾(x), the n-th derivative of the digamma function ψ = (ln Γ)'; n = 0 … 100.
 
     Upward recurrence to where the asymptotic series holds (DLMF 5.15.5, 5.11.2, 5.15.8),
     reflection for x < 0 (DLMF 5.15.6). Raises ValueError for another n and at the poles 0, -1, …
@@ -28,14 +28,14 @@ def polygamma(n: float, x: float) -> float:
     order = int(n)
     if math.isnan(x):
         return x
-    if order != n or order < 0 or x == -math.inf or (x <= 0 and x == math.floor(x)):
+    if order != n or not 0 <= order <= 100 or x == -math.inf or (x <= 0 and x == math.floor(x)):
         raise ValueError("outside the domain of polygamma")
     if x == math.inf:
         return math.inf if order == 0 else 0.0
     try:
         return _reflected(order, x) if x < 0 else _positive(order, x)
     except OverflowError:  # so near to the pole at 0 that the value exceeds the largest float
-        return -math.inf if order % 2 == 0 else math.inf
+        return -math.inf if order % 2 == 0 and x > 0 else math.inf
 
 
 def _positive(n: int, x: float) -> float:

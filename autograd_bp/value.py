@@ -323,10 +323,11 @@ class Value:
             from autograd_bp.transforms import backward_graph
 
             return backward_graph(self, seed)
+        start: float = _number(seed, "seed")
         with sorting:
             order: list[Value] = _consumers_first([self], _leaves_need_care)
             before = _clear_grads(order)
-            self._grad += _number(seed, "seed")
+            self._grad += start
             for node in order:
                 d = node._details
                 if d is not None and d.hooks is not None:
@@ -398,7 +399,7 @@ class Value:
         c: float = float(other)
         return _node(ADD, self, None, self._data + c, 1.0, c)
 
-    def __radd__(self, other: float) -> Value:
+    def __radd__(self, other: Any) -> Value:
         if not _is_real(other):
             return NotImplemented
         c: float = float(other)
@@ -413,7 +414,7 @@ class Value:
         c: float = float(other)
         return _node(SUB, self, None, self._data - c, 1.0, c)
 
-    def __rsub__(self, other: float) -> Value:
+    def __rsub__(self, other: Any) -> Value:
         if not _is_real(other):
             return NotImplemented
         c: float = float(other)
@@ -428,7 +429,7 @@ class Value:
         c: float = float(other)
         return _node(MUL, self, None, self._data * c, c, c)
 
-    def __rmul__(self, other: float) -> Value:
+    def __rmul__(self, other: Any) -> Value:
         if not _is_real(other):
             return NotImplemented
         c: float = float(other)
@@ -448,7 +449,7 @@ class Value:
             raise domain_error(TABLE[DIV], (self._data, c), self.label)
         return _node(DIV, self, None, self._data / c, 1.0 / c, c)
 
-    def __rtruediv__(self, other: float) -> Value:
+    def __rtruediv__(self, other: Any) -> Value:
         if not _is_real(other):
             return NotImplemented
         c: float = float(other)
@@ -462,7 +463,7 @@ class Value:
             return NotImplemented
         return _binary(POW, self, other)
 
-    def __rpow__(self, other: float) -> Value:
+    def __rpow__(self, other: Any) -> Value:
         if not _is_real(other):
             return NotImplemented
         return _binary(POW, other, self)
@@ -683,14 +684,16 @@ class Value:
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
 
     def __copy__(self) -> Value:
-        return restore(*recorded(self))
+        twin = rebuilt(*recorded(self))
+        twin.grad = self.grad
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
         for node in reversed(consumers_first([self])):
             if id(node) not in memo:
                 op, operands, *others = recorded(node)
                 twins = [memo[id(x)] if isinstance(x, Value) else x for x in operands]
-                twin = restore(op, tuple(twins), *others)
+                twin = rebuilt(op, tuple(twins), *others)
                 twin.grad = node.grad
                 memo[id(node)] = twin
         copied: Value = memo[id(self)]
@@ -897,6 +900,14 @@ def restore(
     if scope:
         node.scope = scope
     return node
+
+
+def rebuilt(*record: Any) -> Value:
+    """What `restore` makes, also within `no_grad`: a copy of a graph is a graph."""
+    if not _contexts or _recording.get():
+        return restore(*record)
+    with _context(_recording, True):
+        return restore(*record)
 
 
 def recorded(node: Value) -> tuple[Any, ...]:
@@ -1186,7 +1197,7 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                 _let_out(d.operands, stack, leaves)
                 _let_out(d.others, stack, leaves)
     except BaseException:  # Ctrl-C or no memory: leave no count behind
-        _forget_counts([*roots, *order, *stack])
+        _forget_counts(roots)
         raise
     return order
 
@@ -1258,27 +1269,38 @@ def _run_hooks(node: Value) -> object:
     return None
 
 
-def _forget_counts(reached: list[Value]) -> None:
-    """Set the counts of a sort that was interrupted back to 0.
+def _forget_counts(roots: list[Value]) -> None:
+    """Set all counts of a sort that was interrupted back to 0.
 
-    A node with a count is in ``reached`` or an operand of a node that is or had a count.
+    It may have been interrupted between any two lines, so nothing that it left is relied on.
     """
     node: Value
-    p: Value
-    for node in reached:
+    found: set[Value] = set(roots)
+    waiting: list[Value] = list(found)
+    while waiting:
+        node = waiting.pop()
         node._pending = 0
-    while reached:
-        node = reached.pop()
-        for p in node.parents:
-            if p._pending:
-                p._pending = 0
-                reached.append(p)
+        new = set(node.parents) - found
+        found |= new
+        waiting.extend(new)
+
+
+def _nodes(x: Any, name: str) -> list[Value]:
+    """Nodes from outside, as a list."""
+    nodes = list(_sequence(x, name))
+    for node in nodes:
+        if not isinstance(node, Value):
+            raise TypeError(
+                f"{name} must hold Values only, got {node!r} of type {type(node).__name__}"
+            )
+    return nodes
 
 
 def consumers_first(roots: Iterable[Value]) -> list[Value]:
     """All nodes that the roots were computed from, and the roots: each before its operands."""
+    nodes = _nodes(roots, "roots")
     with sorting:
-        return _consumers_first(list(roots), True)
+        return _consumers_first(nodes, True)
 
 
 # --- switches ------------------------------------------------------------------------------------
@@ -1294,7 +1316,7 @@ def zero_grad(values: Iterable[Value]) -> None:
     0.0
     """
     node: Value
-    for node in _sequence(values, "values"):
+    for node in _nodes(values, "values"):
         node._grad = 0.0
         if node._details is not None:
             node._details.grad_node = None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 import autograd_bp
-import autograd_bp.value
+from autograd_bp import value
 
 settings.register_profile("suite", deadline=None)  # no test here is about time
 settings.load_profile("suite")
@@ -17,7 +17,7 @@ settings.load_profile("suite")
 def interpreted():
     """The engine as ordinary Python, beside the compiled one where that is in use."""
     if not autograd_bp.compiled:
-        return autograd_bp.value
+        return value
     source = Path(autograd_bp.__file__).with_name("value.py")
     spec = importlib.util.spec_from_file_location("interpreted_value", source)
     module = importlib.util.module_from_spec(spec)

@@ -355,25 +355,6 @@ def test_a_graph_dropped_after_an_exception_is_freed_without_the_garbage_collect
     subprocess.run([sys.executable, "-c", FREED], check=True)
 
 
-def test_an_interrupted_sort_leaves_no_count_behind():
-    from autograd_bp import value
-
-    x = Value(2.0)
-    y = x * x
-    inner = [y * y, y + x]
-    z = inner[0] * inner[1]
-
-    class Interrupting(list):
-        def __iter__(self):
-            yield z
-            raise KeyboardInterrupt
-
-    with pytest.raises((KeyboardInterrupt, TypeError)):
-        value.consumers_first(Interrupting())
-    z.backward()
-    assert x.grad == pytest.approx(6 * 2.0**5 + 5 * 2.0**4)
-
-
 # --- threads -------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,78 @@
+"""The compiled and the interpreted engine: two runs of one file, equal bit for bit."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import expressions, operations_of
+
+import autograd_bp
+from autograd_bp import value as compiled
+
+pytestmark = pytest.mark.skipif(
+    not autograd_bp.compiled, reason="the engine in use is not compiled, so there is only one"
+)
+
+
+def run(engine, expression, passes):
+    """All that can be read of a graph after backward passes from some of its nodes, as text."""
+    leaves = [engine.Value(x, f"x{i}") for i, x in enumerate(expression.leaves)]
+    nodes = expression.build(leaves, operations_of(engine))
+    place = {id(node): i for i, node in enumerate(nodes)}
+    seen = []
+    for root, seed in passes:
+        nodes[root % len(nodes)].backward(seed)
+        seen.append([repr(node.grad) for node in nodes])
+    for node in nodes:
+        operands = [place.get(id(x), repr(x)) for x in node.operands]
+        seen.append([node.op, repr(node.data), repr(node.local_grads), operands, repr(node)])
+    for root in nodes:
+        seen.append([place[id(node)] for node in engine.consumers_first([root])])
+    seen.append([place[id(node)] for node in engine.consumers_first(nodes)])
+    return seen
+
+
+@settings(max_examples=200)
+@given(
+    expression=expressions(max_steps=20),
+    passes=st.lists(st.tuples(st.integers(-1, 30), st.floats(-2, 2)), min_size=1, max_size=3),
+)
+def test_equal_bit_for_bit(interpreted, expression, passes):
+    assert run(compiled, expression, passes) == run(interpreted, expression, passes)
+
+
+@given(
+    st.sampled_from(["sum_of", "mean", "logsumexp", "norm", "dot"]),
+    st.lists(st.tuples(st.floats(), st.booleans()), min_size=1, max_size=8),
+    st.floats(),
+)
+def test_operations_on_many_operands(interpreted, name, row, bias):
+    """Over all floats, infinities and NaN included."""
+
+    def outcome(engine):
+        xs = [engine.Value(x) if is_node else x for x, is_node in row]
+        y = getattr(engine, name)(*([xs, xs[::-1], engine.Value(bias)] if name == "dot" else [xs]))
+        if isinstance(y, float):
+            return repr(y)
+        y.backward(0.5)
+        return repr(y), repr(y.operands), repr(y.local_grads)
+
+    assert outcome(compiled) == outcome(interpreted)
+
+
+def test_they_accumulate_in_the_same_order(interpreted):
+    """Sums of floats depend on the order of their terms: here a leaf has a thousand."""
+
+    def gradient(engine):
+        x = engine.Value(0.1)
+        terms = [x * (1.0 + 1e-3 * i) for i in range(1000)]
+        total = engine.sum_of([t.sin() if i % 3 else t for i, t in enumerate(terms)])
+        total.backward()
+        return x.grad
+
+    assert gradient(compiled) == gradient(interpreted)
+
+
+def test_both_have_the_same_names(interpreted):
+    assert set(compiled.__all__) == set(interpreted.__all__)
+    public = {name for name in dir(interpreted.Value) if not name.startswith("_")}
+    assert public == {name for name in dir(compiled.Value) if not name.startswith("_")}

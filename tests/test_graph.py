@@ -1,0 +1,108 @@
+"""The order of nodes, and scopes."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import eager, expressions
+
+from autograd_bp import Value, dot, scope, topological_order
+
+
+def ancestry(roots):
+    """All nodes that the roots were computed from, found the plain way."""
+    found = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if id(node) not in found:
+            found[id(node)] = node
+            stack.extend(node.parents)
+    return found
+
+
+def built(expression):
+    return expression.build([Value(x) for x in expression.leaves], eager)
+
+
+@given(expressions(), st.data())
+def test_topological_order(expression, data):
+    nodes = built(expression)
+    roots = data.draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3))
+    order = topological_order(roots)
+    place = {id(node): i for i, node in enumerate(order)}
+    assert len(place) == len(order)  # each once
+    assert set(place) == set(ancestry(roots))  # all, and no others
+    for node in order:
+        assert all(place[id(p)] < place[id(node)] for p in node.parents)
+    assert topological_order(roots) == order  # nothing is left behind by the first walk
+
+
+@given(expressions())
+def test_the_order_does_not_depend_on_addresses(expression):
+    positions = []
+    keep = []
+    for _ in range(2):
+        nodes = built(expression)
+        keep.append(nodes)
+        place = {id(node): i for i, node in enumerate(nodes)}
+        positions.append([place[id(node)] for node in topological_order(nodes[-1])])
+    assert positions[0] == positions[1]
+
+
+def test_one_root_or_many():
+    x = Value(1.0)
+    y = x + 1.0
+    assert topological_order(y) == topological_order([y]) == topological_order(iter([y])) == [x, y]
+    assert topological_order(x) == [x]
+    assert topological_order([]) == []
+    assert topological_order([y, x, y]) == [x, y]
+
+
+def test_rows_of_operands_are_walked_too():
+    w, x, b = Value(1.0), Value(2.0) * 1.0, Value(3.0)
+    z = dot([w], [x], b)
+    assert set(topological_order(z)) == {w, x, *x.parents, b, z}
+
+
+# --- scopes --------------------------------------------------------------------------------------
+
+
+def test_scopes_nest():
+    x = Value(1.0)
+    with scope("net"):
+        y = x + 1.0
+        with scope("layer 1"):
+            z = dot([y], [x])
+            leaf = Value(2.0)
+        w = z * 2.0
+    after = w * 2.0
+    assert [n.scope for n in (x, y, z, leaf, w, after)] == [
+        "", "net", "net/layer 1", "net/layer 1", "net", "",
+    ]  # fmt: skip
+
+
+def test_a_scope_ends_with_an_exception():
+    with pytest.raises(ZeroDivisionError), scope("inner"):
+        Value(1.0) / 0.0
+    assert Value(1.0).scope == ""
+
+
+def test_a_scope_serves_as_a_decorator_and_again():
+    @scope("step")
+    def step(x):
+        return x + 1.0
+
+    y = step(step(Value(1.0)))
+    assert [n.scope for n in topological_order(y)] == ["", "step", "step"]
+
+
+def test_a_scope_holds_for_its_own_thread():
+    seen = []
+    with scope("here"):
+        thread = threading.Thread(target=lambda: seen.append(Value(1.0).scope))
+        thread.start()
+        thread.join()
+        seen.append(Value(1.0).scope)
+    assert seen == ["", "here"]
