@@ -1,8 +1,31 @@
 """Compiles the engine where Cython and a C compiler are found; else it is installed as it is."""
 
 import os
+import runpy
+import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
+
+
+def kernel() -> Extension:
+    """The Program's kernel, whose loops are written from the table of operations."""
+    here = Path(__file__).parent
+    sys.path.insert(0, str(here))
+    c_text = runpy.run_path(str(here / "autograd_bp/program/c_text.py"))
+    c_text["write_headers"](here / "build/kernel")
+    # Relaxed only as far as NaN and infinity still go through; in this extension alone.
+    relaxed = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-Wno-psabi"]
+    folder = "autograd_bp/program"
+    return Extension(
+        "autograd_bp.program.kernel",
+        [f"{folder}/kernel.c"],
+        include_dirs=["build/kernel", folder],
+        depends=[f"{folder}/kernel_loops.h", "autograd_bp/ops.py", f"{folder}/c_text.py"],
+        extra_compile_args=[] if os.name == "nt" else relaxed,
+        optional=True,
+    )
+
 
 extensions = []
 if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
@@ -13,12 +36,12 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
     else:
         # The interpreted engine rounds after every operation; so must the compiled one.
         flags = [] if os.name == "nt" else ["-O3", "-ffp-contract=off"]
-        modules = ["value", "tape"]
+        modules = ["value", "tape", "program.record", "program.simplify"]
         extensions = cythonize(
             [
                 Extension(
                     f"autograd_bp.{module}",
-                    [f"autograd_bp/{module}.py"],
+                    [f"autograd_bp/{module.replace('.', '/')}.py"],
                     extra_compile_args=flags,
                     optional=True,
                 )
@@ -26,5 +49,6 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
             ],
             build_dir="build",
         )
+    extensions.append(kernel())
 
 setup(ext_modules=extensions)

@@ -1,0 +1,287 @@
+"""Writes a program as C99: a file and a header that need nothing but <math.h>.
+
+Numbers stand in one array that the caller provides, inputs first, then constants, then results.
+Instructions of one kind at one distance from the inputs become a loop; where their operands
+stand at regular distances, as in the layers of a network, the loop needs no table of indices.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bp.ops import TABLE, Op, grouped
+from autograd_bp.program.c_text import MATHEMATICS, Sequences, expression, literal
+from autograd_bp.program.plan import Plan
+
+if TYPE_CHECKING:
+    from autograd_bp.program.program import Program
+
+__all__ = ["write_c"]
+
+TYPES = {"float64": "double", "float32": "float"}
+KEYWORDS = frozenset(
+    [
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+        "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
+        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
+        "typedef", "union", "unsigned", "void", "volatile", "while",
+    ]
+)  # fmt: skip
+FUNCTIONS = {
+    op.name: f"row_{op.name}" for op in TABLE if op.name.isidentifier() and not op.is_nary
+} | MATHEMATICS
+
+
+def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: str) -> None:
+    """What `Program.to_c` does."""
+    if not name.isidentifier() or not name.isascii() or name in KEYWORDS:
+        raise ValueError(f"name must be a name in C, such as 'model', got {name!r}")
+    if dtype not in TYPES:
+        raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}')
+    target = Path(path)
+    if target.suffix != ".c":
+        raise ValueError(f"path must end in .c, got {str(path)!r}; the header goes beside it")
+    real = TYPES[dtype]
+    functions = [(name, program, ["result"])]
+    if program.result.size == 1:
+        functions.append((f"{name}_grad", program.with_gradient(0), ["result", "gradient"]))
+    plans = [
+        Plan(p.instructions, np.zeros(len(p.instructions.inputs), bool), small=1)
+        for _, p, _ in functions
+    ]
+    for plan in plans:
+        if not plan.is_native:
+            raise ValueError("polygamma, the derivative of lgamma, is not in C's <math.h>")
+    names = _parameter_names(program)
+    parts = [
+        _Function(function, p, plan, names, results, real)
+        for (function, p, results), plan in zip(functions, plans, strict=True)
+    ]
+    rows = "\n".join(_row_functions([int(c) for plan in plans for c in plan.slot_steps[:, 0]]))
+    body = "\n\n".join(part.definition() for part in parts)
+    source = (
+        f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n'
+        f"typedef {real} real;\n\n{rows}\n{body}\n"
+    )
+    header = _header(name, parts, program, names)
+    if real == "float":
+        source = _in_single_precision(source)
+    _write(target.with_suffix(".h"), header)
+    _write(target, source)
+
+
+def _parameter_names(program: Program) -> list[str]:
+    """The arguments' own names, made fit for C and different from each other."""
+    names: list[str] = []
+    for layout in program.arguments:
+        name = re.sub(r"\W", "_", layout.name, flags=re.ASCII).strip("_") or "x"
+        while name in names or name in KEYWORDS or name in ("result", "gradient", "work", "v"):
+            name += "_"
+        names.append(name)
+    return names
+
+
+def _header(name: str, parts: list[_Function], program: Program, names: list[str]) -> str:
+    guard = f"{name.upper()}_H"
+    sizes = "\n".join(
+        f"   {n}: {layout.size}" for n, layout in zip(names, program.arguments, strict=True)
+    )
+    lines = [
+        f"/* {name}: written by autograd-bp from {len(program)} scalar instructions.",
+        "",
+        "   How many numbers each array holds:",
+        sizes,
+        f"   result: {program.result.size}",
+    ]
+    if len(parts) > 1:
+        lines.append(f"   gradient: {program.arguments[0].size}, ∂result/∂{names[0]}")
+    lines += ["   work: room for what lies between, as many as the macros say */", ""]
+    lines += [f"#ifndef {guard}", f"#define {guard}", ""]
+    lines += ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
+    for part in parts:
+        lines += [f"#define {part.name.upper()}_WORK {part.work}", f"{part.prototype()};", ""]
+    lines += ["#ifdef __cplusplus", "}", "#endif", "", "#endif", ""]
+    return "\n".join(lines)
+
+
+class _Function:
+    """One C function: the arguments in, the results out."""
+
+    def __init__(
+        self,
+        name: str,
+        program: Program,
+        plan: Plan,
+        arguments: Sequence[str],
+        results: Sequence[str],
+        real: str,
+    ) -> None:
+        self.name = name
+        self.program = program
+        self.plan = plan
+        self.arguments = arguments
+        self.results = results
+        self.real = real
+        self.work = max(len(plan.slots), 1)
+        self._tables: list[Any] = []
+        self._length = 0
+
+    def prototype(self) -> str:
+        parameters = [f"const {self.real} *{name}" for name in self.arguments]
+        parameters += [f"{self.real} *{name}" for name in (*self.results, "work")]
+        return f"void {self.name}({', '.join(parameters)})"
+
+    def definition(self) -> str:
+        statements = "\n".join(self._statements())
+        constants = self.plan.slots[self.plan.uniform : self._computed]
+        text = f"{self.prototype()}\n{{\n"
+        if self._tables:
+            text += _table("int", "index", [str(i) for i in np.concatenate(self._tables)])
+        if len(constants):
+            text += _table("real", "constant", [literal(x) for x in constants.tolist()])
+        return f"{text}    {self.real} *v = work;\n{statements}\n}}"
+
+    @property
+    def _computed(self) -> int:
+        steps = self.plan.slot_steps
+        return int(steps[:, 3].min()) if len(steps) else len(self.plan.slots)
+
+    def _statements(self) -> Iterator[str]:
+        start = 0
+        for name, layout in zip(self.arguments, self.program.arguments, strict=True):
+            yield f"    for (int i = 0; i < {layout.size}; i++) v[{start} + i] = {name}[i];"
+            start += layout.size
+        if self._computed > start:
+            yield f"    for (int i = 0; i < {self._computed - start}; i++) " + (
+                f"v[{start} + i] = constant[i];"
+            )
+        for code, n, k, out, args, _ in self.plan.slot_steps.tolist():
+            yield from self._loop(TABLE[code], n, k, out, args)
+        begin = 0
+        sizes = [self.program.result.size]
+        if len(self.results) == 2:
+            sizes = [1, self.program.result.size - 1]
+        for name, size in zip(self.results, sizes, strict=True):
+            at = self._address(self.plan.same_slots[begin : begin + size][:, None])
+            yield f"    for (int i = 0; i < {size}; i++) {name}[i] = {at};"
+            begin += size
+
+    def _loop(self, op: Op, n: int, k: int, out: int, args: int) -> Iterator[str]:
+        count = len(grouped_positions(op, k))
+        which = self.plan.indices[args : args + n * count].reshape(count, n).T
+        columns = grouped(op, list(which.T))
+        names = {"n": f"{k}.0"}
+        for operand, column in zip(op.operands, columns, strict=True):
+            grid = np.stack(column, axis=1) if isinstance(column, list) and column else None
+            if operand.endswith("*"):
+                names[operand[:-1]] = "0" if grid is None else self._address(grid)
+            else:
+                names[operand] = self._address(np.asarray(column)[:, None])
+        result = f"v[{out} + i]"
+        if not op.is_nary:
+            if op.name in FUNCTIONS:
+                call = ", ".join(names[operand] for operand in op.operands)
+                value = f"{FUNCTIONS[op.name]}({call})"
+            else:
+                value = expression(_parsed(op.value), FUNCTIONS, names)
+            yield f"    for (int i = 0; i < {n}; i++) {result} = {value};"
+            return
+        sequences = Sequences(names)
+        value = expression(_parsed(op.value), FUNCTIONS, names, sequences)
+        yield f"    for (int i = 0; i < {n}; i++) {{ /* {op.notation} */"
+        for name, kind, element in sequences.loops:
+            begin = "0.0" if kind == "sum" else "-INFINITY"
+            more = f"{name} + e" if kind == "sum" else f"e > {name} || e != e ? e : {name}"
+            yield f"        real {name} = {begin};"
+            yield (
+                f"        for (int j = 0; j < {k}; j++) {{ real e = {element}; {name} = {more}; }}"
+            )
+        yield f"        {result} = {value};"
+        yield "    }"
+
+    def _address(self, grid: Any) -> str:
+        """Where in v the operand (i, j) of a loop stands, given as a table of that shape."""
+        n, k = grid.shape
+        base = int(grid[0, 0]) if grid.size else 0
+        down = int(grid[1, 0]) - base if n > 1 else 0
+        along = int(grid[0, 1]) - base if k > 1 else 0
+        if (grid == base + down * np.arange(n)[:, None] + along * np.arange(k)).all():
+            steps = ((down, "i"), (along, "j"))
+            terms = [f"{step} * {i}" if step != 1 else i for step, i in steps if step]
+            return f"v[{' + '.join([str(base), *terms])}]"
+        begin = self._length
+        self._tables.append(grid.ravel())
+        self._length += grid.size
+        column = " + j" if k > 1 else ""
+        return f"v[index[{begin} + {k} * i{column}]]"
+
+
+def grouped_positions(op: Op, k: int) -> list[int]:
+    """A number for each operand of an operation whose sequences have k elements."""
+    return [i for name in op.operands for i in range(k if name.endswith("*") else 1)]
+
+
+def _table(kind: str, name: str, entries: list[str]) -> str:
+    lines = [", ".join(entries[i : i + 12]) for i in range(0, len(entries), 12)]
+    return (
+        f"    static const {kind} {name}[] = {{\n        "
+        + ",\n        ".join(lines)
+        + "\n    };\n"
+    )
+
+
+def _row_functions(codes: Sequence[int]) -> Iterator[str]:
+    """The operations that are used and that C has no function or operator for."""
+    needed: dict[str, str] = {}
+
+    def add(op: Op) -> None:
+        if op.name in MATHEMATICS or op.name in needed:
+            return
+        for called in _calls(op.value):
+            add(called)
+        if op.name.isidentifier() and not op.is_nary:
+            parameters = ", ".join(f"real {name}" for name in op.operands)
+            value = expression(_parsed(op.value), FUNCTIONS)
+            head = f"static real row_{op.name}({parameters})"
+            needed[op.name] = f"{head}\n{{\n    return {value};\n}}\n"
+
+    for code in sorted(set(codes)):
+        add(TABLE[code])
+    yield from needed.values()
+
+
+def _calls(text: str) -> Iterator[Op]:
+    by_name: Mapping[str, Op] = {op.name: op for op in TABLE}
+    for node in ast.walk(_parsed(text)):
+        if isinstance(node, ast.Name) and node.id in by_name:
+            yield by_name[node.id]
+
+
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def _in_single_precision(source: str) -> str:
+    """The same text with float's literals and functions."""
+
+    def literal_of_float(match: re.Match[str]) -> str:
+        tiny = 0.0 < float(match[0]) < 1e-38  # the bound below which `norm` scales its operands
+        return "1e-30f" if tiny else match[0] + "f"
+
+    source = re.sub(r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", literal_of_float, source)
+    functions = "|".join(sorted(MATHEMATICS.values(), key=len, reverse=True))
+    return re.sub(rf"\b({functions})\(", r"\1f(", source)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write beside, then rename: a reader never sees half a file."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)

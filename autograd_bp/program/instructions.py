@@ -1,0 +1,248 @@
+"""Instructions: a graph of scalars as arrays, in an order in which operands come before results.
+
+`Instructions` is the finished form, `Builder` the growing one. A builder takes whole arrays of
+instructions at a time (`Slots`), so that writing a million of them costs a few calls of NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.program import record
+
+__all__ = ["Bools", "Builder", "Floats", "Instructions", "Ints", "Slots", "offsets", "positions"]
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass
+class Instructions:
+    """What `Program` runs.
+
+    ``code[i]`` is the row of the table for instruction i, 0 for an input or a constant.
+    ``operand[first[i]:first[i + 1]]`` are the instructions that it takes, in the table's order
+    (the elements of a sequence one after another). ``number[i]`` is the constant. ``inputs``
+    and ``outputs`` are instructions; ``labels`` are those of the recorded nodes.
+    """
+
+    code: NDArray[np.int16]
+    first: Ints
+    operand: Ints
+    number: Floats
+    inputs: Ints
+    outputs: Ints
+    labels: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    @property
+    def counts(self) -> Ints:
+        """How many operands each instruction has."""
+        return np.diff(self.first)
+
+    @property
+    def consumer(self) -> Ints:
+        """For each entry of ``operand``, whose it is."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
+
+    @property
+    def is_constant(self) -> Bools:
+        """Which instructions are numbers."""
+        constant: Bools = self.code == 0
+        constant[self.inputs] = False
+        return constant
+
+    def descendants(self, of: Any, keep: Bools | None = None) -> Bools:
+        """Which instructions are among these, or made from some by the operands to keep."""
+        mark = np.zeros(len(self), np.int8)
+        mark[of] = 1
+        record.descendants(self.first, self.operand, self._kept(keep), mark)
+        return mark.view(bool)
+
+    def ancestors(self, of: Any, keep: Bools | None = None) -> Bools:
+        """Which instructions are among these, or some are made from by the operands to keep."""
+        mark = np.zeros(len(self), np.int8)
+        mark[of] = 1
+        record.ancestors(self.first, self.operand, self._kept(keep), mark)
+        return mark.view(bool)
+
+    def _kept(self, keep: Bools | None) -> Any:
+        return np.ones(len(self.operand), np.int8) if keep is None else keep.view(np.int8)
+
+    def levels(self) -> Ints:
+        """The length of the longest way from a leaf to each instruction."""
+        level = np.zeros(len(self), np.int32)
+        record.levels(self.first, self.operand, level)
+        return level
+
+    def operands_of(self, which: Ints) -> Ints:
+        """The operands of instructions that have equally many, a row for each."""
+        count = int(self.counts[which[0]]) if len(which) else 0
+        rows: Ints = self.operand[self.first[which][:, None] + np.arange(count, dtype=np.int32)]
+        return rows
+
+    def selected(self, keep: Bools) -> Instructions:
+        """These instructions without those that nothing kept needs. Inputs must be kept."""
+        new = np.cumsum(keep, dtype=np.int32) - 1
+        counts = self.counts
+        return Instructions(
+            self.code[keep],
+            offsets(counts[keep]),
+            new[self.operand[np.repeat(keep, counts)]].astype(np.int32),
+            self.number[keep],
+            new[self.inputs].astype(np.int32),
+            new[self.outputs].astype(np.int32),
+            {int(new[i]): label for i, label in self.labels.items() if keep[i]},
+        )
+
+
+def positions(mask: Any) -> Ints:
+    """Where a mask is set."""
+    return np.flatnonzero(mask).astype(np.int32)
+
+
+def offsets(counts: Any) -> Ints:
+    """Where each of so many things begins, and where the last one ends."""
+    first = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=first[1:])
+    return first
+
+
+class Slots:
+    """An array of instructions, with the operators of the table; each writes as many again."""
+
+    __array_ufunc__ = None  # NumPy leaves the operators to this class
+
+    def __init__(self, builder: Builder, ids: Any) -> None:
+        self.builder = builder
+        self.ids: Ints = np.asarray(ids, np.int32)
+
+    def __add__(self, other: Any) -> Any:
+        return self.builder.emit("+", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self.builder.emit("+", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self.builder.emit("-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self.builder.emit("-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self.builder.emit("*", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self.builder.emit("*", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.builder.emit("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.builder.emit("/", other, self)
+
+    def __neg__(self) -> Any:
+        return self.builder.emit("neg", self)
+
+    def __abs__(self) -> Any:
+        return self.builder.emit("abs", self)
+
+
+class Builder:
+    """Instructions that grow, beginning with those given."""
+
+    def __init__(self, start: Instructions) -> None:
+        self._start = start
+        self._codes = [start.code]
+        self._counts = [start.counts]
+        self._operands = [start.operand]
+        self._numbers = [start.number]
+        self.size = len(start)
+        constants = np.flatnonzero(start.is_constant)
+        self._constants: dict[str, int] = {
+            repr(number): int(i)
+            for i, number in zip(constants, start.number[constants].tolist(), strict=True)
+        }
+        self._inputs = start.inputs.tolist()
+
+    def constant(self, number: float) -> int:
+        """The instruction that is this number."""
+        key = repr(float(number))
+        if key not in self._constants:
+            self._constants[key] = self._leaf(number)
+        return self._constants[key]
+
+    def input(self) -> int:
+        """A new input, after those that there are."""
+        self._inputs.append(self._leaf(0.0))
+        return int(self._inputs[-1])
+
+    def _leaf(self, number: float) -> int:
+        none = np.zeros(0, np.int32)
+        self.write(np.zeros(1, np.int16), np.zeros(1, np.int32), none, np.array([number]))
+        return self.size - 1
+
+    def write(
+        self, codes: NDArray[np.int16], counts: Ints, operands: Ints, numbers: Any = None
+    ) -> Ints:
+        """Add instructions; returns which they are."""
+        ids = np.arange(self.size, self.size + len(codes), dtype=np.int32)
+        self._codes.append(codes)
+        self._counts.append(counts.astype(np.int32))
+        self._operands.append(operands.astype(np.int32))
+        self._numbers.append(np.zeros(len(codes)) if numbers is None else numbers)
+        self.size += len(codes)
+        return ids
+
+    def emit(self, name: str, *operands: Any) -> Slots:
+        """An operation of the table on `Slots` and numbers, elementwise."""
+        ids = [x.ids if isinstance(x, Slots) else self.constant(x) for x in operands]
+        grid = np.broadcast_arrays(*ids)
+        rows = np.stack([x.ravel() for x in grid], axis=1)
+        n, k = rows.shape
+        codes = np.full(n, CODES[name], np.int16)
+        written = self.write(codes, np.full(n, k, np.int32), rows.ravel())
+        return Slots(self, written.reshape(grid[0].shape))
+
+    def finish(self, outputs: Any, keep_labels: bool = True) -> Instructions:
+        """The instructions with these outputs."""
+        return Instructions(
+            np.concatenate(self._codes),
+            offsets(np.concatenate(self._counts)),
+            np.concatenate(self._operands),
+            np.concatenate(self._numbers),
+            np.asarray(self._inputs, np.int32),
+            np.asarray(outputs, np.int32),
+            dict(self._start.labels) if keep_labels else {},
+        )
+
+    def arithmetic(self) -> dict[str, Any]:
+        """What `ArrayReading` needs to write instructions by the table's expressions."""
+
+        def function(name: str) -> Any:
+            return lambda *operands: self.emit(name, *operands)
+
+        def equal(a: Any, b: Any) -> Any:
+            return self.emit("*", self.emit("<=", a, b), self.emit("<=", b, a))
+
+        def either(p: Any, q: Any) -> Any:
+            return self.emit("maximum", p, q)
+
+        named = {op.name: function(op.name) for op in TABLE if op.operands and not op.is_nary}
+        return named | {
+            "pow": function("**"),
+            "less": function("<"),
+            "less_equal": function("<="),
+            "equal": equal,
+            "unequal": lambda a, b: 1.0 - equal(a, b),
+            "both": function("*"),
+            "either": either,
+        }

@@ -1,0 +1,234 @@
+/* The compiled kernel: runs the steps of a Plan (plan.py says what they are).
+
+   kernel_loops.h is compiled once for each set of instructions that the processor may have, and
+   the widest one that it does have is chosen when the module is loaded. So one binary is as fast
+   as one built for the machine that it runs on. The interpreter's lock is released meanwhile. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_codes.h"
+
+enum { COPY = 200, LAYER = 201, OUTER = 202, TILE = 4, LARGEST = 256, PART = 64,
+       MANY_PRODUCTS = 1024 };
+
+typedef struct { int32_t op, n, k, out, args, extra; } Step;
+
+static inline uint64_t bits_of(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
+static inline double number_of(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
+
+/* Memory of each thread, kept from call to call and grown when needed. */
+enum { ROWS, GATHERED, POINTERS, KINDS };
+static __thread struct { void *block, *aligned; size_t size; } memory[KINDS];
+
+static void *scratch(int kind, size_t count)
+{
+    if (memory[kind].size < count) {
+        size_t size = count + count / 2 + 64;
+        free(memory[kind].block);
+        memory[kind].block = malloc(size * 8 + 64);
+        if (!memory[kind].block) abort(); /* as Python does when it cannot report the lack */
+        memory[kind].aligned = (void *)(((uintptr_t)memory[kind].block + 63) & ~(uintptr_t)63);
+        memory[kind].size = size;
+    }
+    return memory[kind].aligned;
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define MANY_VERSIONS 1
+#endif
+
+#define V(name) name##_plain
+#define WIDTH 2
+#include "kernel_loops.h"
+#undef V
+#undef WIDTH
+
+#ifdef MANY_VERSIONS
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi,bmi2")
+#endif
+#define V(name) name##_avx2
+#define WIDTH 4
+#include "kernel_loops.h"
+#undef V
+#undef WIDTH
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target( \
+    "avx512f,avx512dq,avx512vl,avx512bw,avx512cd,avx2,fma,bmi,bmi2,prefer-vector-width=512"))), \
+    apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target( \
+    "avx512f,avx512dq,avx512vl,avx512bw,avx512cd,avx2,fma,bmi,bmi2,prefer-vector-width=512")
+#endif
+#define V(name) name##_avx512
+#define WIDTH 8
+#include "kernel_loops.h"
+#undef V
+#undef WIDTH
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+typedef struct {
+    const char *name;
+    void (*slots)(const Step *, const Step *, const int32_t *, double *);
+    void (*rows)(const Step *, const Step *, const int32_t *, const double *, double *, double *,
+                 int, int);
+} Version;
+
+static const Version versions[] = {
+    {"plain", run_slots_plain, run_rows_plain},
+#ifdef MANY_VERSIONS
+    {"avx2", run_slots_avx2, run_rows_avx2},
+    {"avx512", run_slots_avx512, run_rows_avx512},
+#endif
+};
+enum { VERSIONS = sizeof versions / sizeof *versions };
+static const Version *version = versions;
+
+static int supported(int i)
+{
+#ifdef MANY_VERSIONS
+    __builtin_cpu_init();
+    if (i >= 1 && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+                    && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))) return 0;
+    if (i >= 2 && !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+                    && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")
+                    && __builtin_cpu_supports("avx512cd"))) return 0;
+#endif
+    return i < VERSIONS;
+}
+
+/* --- Python's side: arguments are arrays, checked by engine.py, which alone calls these ------ */
+
+static int open_arrays(PyObject *const *args, Py_buffer *views, int count, const char *writable)
+{
+    for (int i = 0; i < count; i++) {
+        int flags = writable[i] == 'w' ? PyBUF_CONTIG : PyBUF_CONTIG_RO;
+        if (writable[i] == 's') flags = PyBUF_STRIDES | PyBUF_WRITABLE; /* rows may lie apart */
+        if (PyObject_GetBuffer(args[i], &views[i], flags)) {
+            while (i--) PyBuffer_Release(&views[i]);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *py_run_slots(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer v[3];
+    if (nargs != 3) return PyErr_Format(PyExc_TypeError, "run_slots takes 3 arrays");
+    if (!open_arrays(args, v, 3, "rrw")) return NULL;
+    const Step *step = v[0].buf;
+    Py_BEGIN_ALLOW_THREADS
+    version->slots(step, step + v[0].len / sizeof(Step), v[1].buf, v[2].buf);
+    Py_END_ALLOW_THREADS
+    for (int i = 0; i < 3; i++) PyBuffer_Release(&v[i]);
+    Py_RETURN_NONE;
+}
+
+/* run_rows(steps, indices, splats, slots, x, out, sums, output_row, rows, block, first, last) */
+static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer v[8];
+    if (nargs != 12) return PyErr_Format(PyExc_TypeError, "run_rows takes 12 arguments");
+    long row_count = PyLong_AsLong(args[8]), block = PyLong_AsLong(args[9]);
+    long first = PyLong_AsLong(args[10]), last = PyLong_AsLong(args[11]);
+    if (PyErr_Occurred() || !open_arrays(args, v, 8, "rrrrrwwr")) return NULL;
+    const Step *step = v[0].buf, *end = step + v[0].len / sizeof(Step);
+    const int32_t *splats = v[2].buf, *output_row = v[7].buf;
+    const double *slots = v[3].buf, *x = v[4].buf;
+    double *out = v[5].buf, *sums = v[6].buf;
+    Py_ssize_t splat_count = v[2].len / 8, outputs = v[7].len / 4;
+    Py_ssize_t inputs = v[4].shape[0], lanes = v[4].shape[1], kept = v[5].shape[0];
+    Py_BEGIN_ALLOW_THREADS
+    /* Rows a power of two apart would fall on the same lines of the cache. */
+    long stride = block + 8;
+    double *rows = scratch(ROWS, (size_t)row_count * stride);
+    for (Py_ssize_t i = 0; i < splat_count; i++) {
+        double *row = rows + splats[2 * i] * stride, number = slots[splats[2 * i + 1]];
+        for (long l = 0; l < block; l++) row[l] = number;
+    }
+    for (long b = first; b < last; b++) {
+        Py_ssize_t begin = b * block;
+        int size = lanes - begin < block ? (int)(lanes - begin) : (int)block;
+        for (Py_ssize_t i = 0; i < inputs; i++) {
+            double *row = rows + i * stride;
+            memcpy(row, x + i * lanes + begin, size * 8);
+            for (int l = size; l < ((size + 7) & ~7); l++) row[l] = row[size - 1];
+        }
+        version->rows(step, end, v[1].buf, slots, rows, sums + b * outputs, size, (int)stride);
+        for (Py_ssize_t i = 0; i < kept; i++)
+            if (output_row[i] >= 0)
+                memcpy(out + i * lanes + begin, rows + (size_t)output_row[i] * stride, size * 8);
+    }
+    Py_END_ALLOW_THREADS
+    for (int i = 0; i < 8; i++) PyBuffer_Release(&v[i]);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_use(PyObject *self, PyObject *name)
+{
+    const char *wanted = PyUnicode_AsUTF8(name);
+    if (!wanted) return NULL;
+    for (int i = 0; i < VERSIONS; i++)
+        if (!strcmp(versions[i].name, wanted) && supported(i)) {
+            version = &versions[i];
+            Py_RETURN_NONE;
+        }
+    return PyErr_Format(PyExc_ValueError, "the kernel has no version %R that this machine runs",
+                        name);
+}
+
+static PyObject *py_available(PyObject *self, PyObject *unused)
+{
+    PyObject *list = PyList_New(0);
+    for (int i = 0; list && i < VERSIONS; i++) {
+        PyObject *name = supported(i) ? PyUnicode_FromString(versions[i].name) : NULL;
+        if (name && PyList_Append(list, name)) Py_CLEAR(list);
+        Py_XDECREF(name);
+    }
+    return list;
+}
+
+static PyMethodDef methods[] = {
+    {"run_slots", (PyCFunction)(void (*)(void))py_run_slots, METH_FASTCALL,
+     "run_slots(steps, indices, slots): compute what depends on no lane."},
+    {"run_rows", (PyCFunction)(void (*)(void))py_run_rows, METH_FASTCALL,
+     "run_rows(steps, indices, splats, slots, x, out, sums, output_row, rows, block, first, last)"
+     ": compute the blocks of lanes from first to last."},
+    {"use", py_use, METH_O, "Choose a version by name, one of available()."},
+    {"available", py_available, METH_NOARGS, "The versions that this machine runs, widest last."},
+    {NULL, NULL, 0, NULL}};
+
+static int choose_widest(PyObject *module)
+{
+    for (int i = 0; i < VERSIONS; i++)
+        if (supported(i)) version = &versions[i];
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, choose_widest},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "kernel", "Runs the steps of a Plan.", 0,
+                             methods, module_slots};
+
+PyMODINIT_FUNC PyInit_kernel(void) { return PyModuleDef_Init(&module); }

@@ -1,0 +1,288 @@
+"""A program made ready to run: instructions in batches that one loop each carries out.
+
+What depends on no lane is computed once, in *slots*: numbers in one array. There the loops run
+over instructions: all that have the same operation and the same distance from the leaves are
+one step. What depends on a lane is computed in *rows*, one number for each lane of a block, and
+the loops run over lanes.
+
+Steps are rows of six whole numbers, (operation, n, k, out, args, extra); ``args`` is where the
+operands begin in ``index``. Besides the rows of the table there are three operations:
+
+COPY      slots[out + i] = slots[index[args + i]], for i < n
+LAYER     n neurons that read the same k rows x: rows[out + i] = b_i + Σ_j w_ij x_j. The weights
+          stand in slots from ``extra`` on, in tiles of four neurons: b, then w_j for each j
+OUTER     sums[index[...]] += Σ over lanes p_i q_j, for n rows p and k rows q
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.program.instructions import Floats, Instructions, Ints, positions
+
+__all__ = ["COPY", "LAYER", "OUTER", "TILE", "Plan"]
+
+COPY, LAYER, OUTER = 200, 201, 202
+TILE = 4  # neurons of a layer that are computed at once
+MUL, DOT = CODES["*"], CODES["dot"]
+NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
+WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
+SMALLEST, LARGEST = 16, 256  # lanes in a block
+SMALL = 8  # n-ary instructions fewer than this are quicker one by one
+
+Steps = list[tuple[int, int, int, int, int, int]]
+
+
+class Plan:
+    """How to run instructions whose inputs are partly lanes, and sum their outputs over lanes.
+
+    ``slots`` is the array to begin with, constants filled in. Slots begin with the ``uniform``
+    inputs that are no lanes, in their order; rows begin with those that are. ``same`` lists the
+    outputs that are equal in all lanes, ``same_slots`` says where they stand; ``output_row``
+    where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. ``is_native``
+    says whether the compiled kernel has all of the operations. N-ary instructions fewer than
+    ``small`` are a step each.
+    """
+
+    def __init__(
+        self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
+    ) -> None:
+        self.is_lane = np.asarray(is_lane, bool)
+        self.spare: list[Floats] = []  # slots that no call is using
+        self._index: list[Any] = []
+        self._length = 0
+        self._program = program
+        lanes = program.inputs[self.is_lane]
+        varies = program.descendants(lanes) if len(lanes) else np.zeros(len(program), bool)
+        self._level = program.levels()
+        self.is_native = not np.isin(program.code, NOT_NATIVE).any()
+        self._place_slots(varies, small)
+        self._place_rows(varies, lanes, reduce)
+        self.indices: Ints = (
+            np.concatenate(self._index).astype(np.int32) if self._index else np.zeros(0, np.int32)
+        )
+        # How many lanes to compute at once. It depends on the program only, never on threads.
+        fit = WORKING_SET // (8 * max(self.rows, 1))
+        self.block = max(SMALLEST, min(LARGEST, 1 << max(fit.bit_length() - 1, 0)))
+        self.slot_steps: Ints = np.array(self._slot_steps, np.int32).reshape(-1, 6)
+        self.row_steps: Ints = np.array(self._row_steps, np.int32).reshape(-1, 6)
+        for name in ("_index", "_slot_steps", "_row_steps", "_level", "_slot", "_row", "_program"):
+            delattr(self, name)
+
+    def room(self) -> _Room:
+        """Slots to compute in, for one call at a time."""
+        return _Room(self)
+
+    # --- slots ------------------------------------------------------------------------------------
+
+    def _place_slots(self, varies: Any, small: int) -> None:
+        program = self._program
+        given = program.inputs[~self.is_lane]
+        constants = np.flatnonzero(program.is_constant)
+        computed, runs = self._runs(positions((program.code != 0) & ~varies))
+        ids = np.concatenate([given, constants, computed]).astype(np.int32)
+        self._slot = np.full(len(program), -1, np.int32)
+        self._slot[ids] = np.arange(len(ids))
+        self.slots: Floats = np.zeros(len(ids))
+        self.slots[self._slot[constants]] = program.number[constants]
+        self.uniform = len(given)
+        self._slot_steps: Steps = []
+        for which in runs:
+            rows = self._slot[program.operands_of(which)]
+            code, out = int(program.code[which[0]]), int(self._slot[which[0]])
+            if TABLE[code].is_nary and len(which) < small:
+                for i, row in enumerate(rows):
+                    self._step(self._slot_steps, code, 1, _length(code, row), out + i, row)
+            else:
+                k = _length(code, rows[0])
+                self._step(self._slot_steps, code, len(which), k, out, rows.T)
+
+    def _runs(self, which: Ints) -> tuple[Ints, list[Ints]]:
+        """Instructions by level, and in it those of one operation and length together."""
+        program = self._program
+        keys = (program.counts[which], program.code[which], self._level[which])
+        order = np.lexsort(keys)
+        which = which[order].astype(np.int32)
+        change = np.zeros(len(which), bool)
+        for key in keys:
+            change[1:] |= np.diff(key[order]) != 0
+        return which, np.split(which, np.flatnonzero(change)) if len(which) else []
+
+    def _step(
+        self, steps: Steps, code: int, n: int, k: int, out: int, operands: Any, extra: int = 0
+    ) -> None:
+        steps.append((code, n, k, out, self._length, extra))
+        self._index.append(np.asarray(operands).ravel())
+        self._length += self._index[-1].size
+
+    def _copy_of(self, slots: Any) -> int:
+        """New slots, next to each other, that hold what these hold; where they begin."""
+        out = len(self.slots)
+        self._step(self._slot_steps, COPY, len(slots), 1, out, slots)
+        self.slots = np.concatenate([self.slots, np.zeros(len(slots))])
+        return out
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def _place_rows(self, varies: Any, lanes: Ints, reduce: bool) -> None:
+        program = self._program
+        self._row = np.full(len(program), -1, np.int32)
+        self._row[lanes] = np.arange(len(lanes))
+        self.rows = len(lanes)
+        self._splats: dict[int, int] = {}
+        self._row_steps: Steps = []
+        self._factors, skipped = self._products(varies, reduce)
+        live = varies & (program.code != 0)
+        live[skipped] = False
+        weighted: list[tuple[Ints, Ints, Ints]] = []
+        _, runs = self._runs(positions(live))
+        for which in runs:
+            if program.code[which[0]] == DOT:
+                which, weighted = self._layers_of(which, varies)
+                for ids, w, x in weighted:
+                    self._layer(ids, w, x)
+            if len(which):
+                self._elementwise(which)
+        self._reduce(varies, reduce)
+        self.splats: Ints = np.array(
+            [(row, slot) for slot, row in self._splats.items()], np.int32
+        ).reshape(-1, 2)
+
+    def _rows_of(self, ids: Ints) -> Ints:
+        """The rows of instructions; one that is the same in all lanes is spread over a row."""
+        for i in np.unique(ids[self._row[ids] < 0]).tolist():
+            self._splats[int(self._slot[i])] = self.rows
+            self._row[i] = self.rows
+            self.rows += 1
+        found: Ints = self._row[ids]
+        return found
+
+    def _new_rows(self, ids: Ints) -> int:
+        self._row[ids] = self.rows + np.arange(len(ids))
+        self.rows += len(ids)
+        return self.rows - len(ids)
+
+    def _elementwise(self, which: Ints) -> None:
+        program = self._program
+        rows = self._rows_of(program.operands_of(which))
+        code = int(program.code[which[0]])
+        out = self._new_rows(which)
+        self._step(self._row_steps, code, len(which), _length(code, rows[0]), out, rows)
+
+    def _layers_of(self, which: Ints, varies: Any) -> tuple[Ints, list[tuple[Ints, Ints, Ints]]]:
+        """Among dots of one length those with uniform weights, as layers; and what is left."""
+        program = self._program
+        operands = program.operands_of(which)
+        n = operands.shape[1] // 2
+        w, x, bias = operands[:, :n], operands[:, n : 2 * n], operands[:, -1]
+        swap = varies[w] & ~varies[x]
+        w, x = np.where(swap, x, w), np.where(swap, w, x)
+        fits = (~varies[w]).all(axis=1) & varies[x].all(axis=1) & ~varies[bias]
+        groups: dict[bytes, list[int]] = {}
+        for i in np.flatnonzero(fits).tolist():
+            groups.setdefault(x[i].tobytes(), []).append(i)
+        layers = [
+            (which[rows], np.column_stack([bias[rows], w[rows]]), x[rows[0]])
+            for rows in groups.values()
+        ]
+        return which[~fits], layers
+
+    def _layer(self, ids: Ints, weights: Ints, x: Ints) -> None:
+        """Neurons ``ids`` that read x with these weights, the bias first."""
+        tiles = -(-len(ids) // TILE)
+        padded = weights[np.minimum(np.arange(tiles * TILE), len(ids) - 1)]
+        tiled = padded.reshape(tiles, TILE, -1).transpose(0, 2, 1)
+        begin = self._copy_of(self._slot[tiled].ravel())
+        rows = self._rows_of(x)
+        out = self._new_rows(ids)
+        self._step(self._row_steps, LAYER, len(ids), len(x), out, rows, begin)
+
+    # --- sums over lanes --------------------------------------------------------------------------
+
+    def _products(self, varies: Any, reduce: bool) -> tuple[dict[int, Any], Ints]:
+        """Outputs that are sums of products and nothing else: these need no row of their own."""
+        if not reduce:
+            return {}, np.zeros(0, np.int32)
+        program = self._program
+        used = np.bincount(program.operand, minlength=len(program)) > 0
+        factors: dict[int, Any] = {}
+        for i in np.unique(program.outputs).tolist():
+            operands = program.operand[program.first[i] : program.first[i + 1]]
+            if used[i] or not varies[i]:
+                continue
+            if program.code[i] == MUL:
+                factors[i] = operands[:1], operands[1:]
+            elif program.code[i] == DOT and self._is_zero(operands[-1]):
+                n = len(operands) // 2
+                factors[i] = operands[:n], operands[n : 2 * n]
+        return factors, np.array(list(factors), np.int32)
+
+    def _is_zero(self, i: int) -> bool:
+        program = self._program
+        return bool(program.is_constant[i] and program.number[i] == 0.0)
+
+    def _reduce(self, varies: Any, reduce: bool) -> None:
+        program = self._program
+        outputs = program.outputs
+        self.same = np.flatnonzero(~varies[outputs])
+        self.same_slots: Ints = self._slot[outputs[self.same]]
+        self.keeps_rows = not reduce and len(self.same) < len(outputs)
+        self.output_row: Ints = np.full(len(outputs), -1, np.int32)
+        if not reduce:
+            self.output_row[:] = np.where(varies[outputs], self._row[outputs], -1)
+            return
+        ones = self._row_of_ones()
+        pairs: dict[int, list[tuple[int, int]]] = {}
+        for at, i in enumerate(outputs.tolist()):
+            if i in self._factors:
+                p, q = self._factors[i]
+                for a, b in zip(self._rows_of(p), self._rows_of(q), strict=True):
+                    pairs.setdefault(int(a), []).append((int(b), at))
+            elif varies[i]:
+                pairs.setdefault(int(self._row[i]), []).append((ones, at))
+        blocks: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
+        for p, found in pairs.items():
+            found.sort()
+            q = tuple([b for b, _ in found])
+            blocks.setdefault(q, []).append((p, [at for _, at in found]))
+        for q, block in blocks.items():
+            rows = [p for p, _ in block]
+            places = [at for _, ats in block for at in ats]
+            self._step(self._row_steps, OUTER, len(rows), len(q), 0, [*rows, *q, *places])
+
+    def _row_of_ones(self) -> int:
+        ones = len(self.slots)
+        self.slots = np.append(self.slots, 1.0)
+        self._splats[ones] = self.rows
+        self.rows += 1
+        return self.rows - 1
+
+
+class _Room:
+    """Slots that are given back after use: what is constant in them stays, the rest is rewritten.
+
+    Calls in several threads get slots of their own.
+    """
+
+    __slots__ = ("_plan", "_slots")
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def __enter__(self) -> Floats:
+        try:
+            self._slots = self._plan.spare.pop()
+        except IndexError:
+            self._slots = self._plan.slots.copy()
+        return self._slots
+
+    def __exit__(self, *error: object) -> None:
+        self._plan.spare.append(self._slots)
+
+
+def _length(code: int, operands: Any) -> int:
+    """How many elements each sequence has; 1 for an operation without."""
+    return len(operands) // 2 if code == DOT else len(operands) if TABLE[code].is_nary else 1

@@ -1,0 +1,367 @@
+"""A traced function: text to read, and loops to run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bp.ops import TABLE
+from autograd_bp.program import engine
+from autograd_bp.program.derive import pull_back, push_forward
+from autograd_bp.program.instructions import Builder, Floats, Instructions
+from autograd_bp.program.layout import Layout
+from autograd_bp.program.plan import Plan
+from autograd_bp.program.simplify import simplify
+
+__all__ = ["Program"]
+
+
+class Program:
+    """A function of numbers as a list of instructions, made by `trace`.
+
+    It is called like the function, on arguments of the structure that was traced, and gives
+    floats and NumPy arrays. Derivatives are programs too: `value_and_grad`, `jacobian` and
+    `hvp` make them once, from the table of operations, and keep them. ``str(program)`` is the
+    listing, ``len(program)`` how many instructions it has.
+
+    Arithmetic is IEEE 754 throughout: where a `Value` raises, outside the domain of an operation,
+    a program gives NaN or ±inf.
+
+    >>> from autograd_bp.program import trace
+    >>> program = trace(lambda x, y: (x * y).sin(), 2.0, 3.0)
+    >>> print(program)
+    %0 = input x
+    %1 = input y
+    %2 = * %0 %1
+    %3 = sin %2
+    return %3
+    >>> program.value_and_grad(2.0, 0.0)
+    (0.0, 0.0)
+    """
+
+    def __init__(
+        self,
+        instructions: Instructions,
+        arguments: Sequence[Layout],
+        result: Layout,
+        optimize: bool = True,
+    ) -> None:
+        self.instructions = instructions
+        self.arguments = tuple(arguments)
+        self.result = result
+        self.optimize = optimize
+        self._derived: dict[Any, Program] = {}
+        self._plans: dict[Any, Plan] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What can be made again travels with nobody.
+        return self.__dict__ | {"_derived": {}, "_plans": {}}
+
+    # --- what it computes -------------------------------------------------------------------------
+
+    def value(self, *args: Any) -> Any:
+        """The function's result for these arguments."""
+        plan = self._plan(None)
+        with plan.room() as slots:
+            start = 0
+            for layout, arg in zip(self._matching(args), args, strict=True):
+                layout.read(arg, slots[start : start + layout.size])
+                start += layout.size
+            engine.run_slots(plan, slots)
+            return self.result.nest(slots[plan.same_slots])
+
+    __call__ = value
+
+    def value_and_grad(self, *args: Any, argnums: int | Sequence[int] = 0) -> tuple[Any, Any]:
+        """The result, one number, and its gradient in the structure of argument ``argnums``.
+
+        For several ``argnums`` the gradients are a tuple.
+
+        >>> from autograd_bp.program import trace
+        >>> trace(lambda w, x: w[0] * x + w[1], [2.0, 1.0], 3.0).value_and_grad([5.0, 1.0], 3.0)
+        (16.0, [3.0, 1.0])
+        """
+        value, grad = self.with_gradient(argnums).value(*args)
+        return value, grad
+
+    def jacobian(self, *args: Any, argnums: int = 0) -> Floats:
+        """The matrix of ∂result/∂argument: a row for each number of the result.
+
+        >>> from autograd_bp.program import trace
+        >>> trace(lambda x: [x[0] * x[1], x[0]], [2.0, 3.0]).jacobian([2.0, 3.0]).tolist()
+        [[3.0, 2.0], [1.0, 0.0]]
+        """
+        matrix: Floats = self.with_jacobian(argnums).value(*args)
+        return matrix
+
+    def hvp(self, *args: Any, tangent: Any, argnums: int = 0) -> Any:
+        """The Hessian by an argument times a tangent, both in the argument's structure.
+
+        >>> from autograd_bp.program import trace
+        >>> program = trace(lambda x: x[0] ** 2 * x[1], [3.0, 5.0])
+        >>> program.hvp([3.0, 5.0], tangent=[1.0, 0.0])
+        [10.0, 6.0]
+        """
+        return self.with_hvp(argnums).value(*args, tangent)
+
+    def map(self, *args: Any, reduce: str | None = None, grad: bool = False,
+            threads: int = 1) -> Any:  # fmt: skip
+        """The function on every lane: arguments with one axis more, in front, are its lanes.
+
+        Without ``reduce``, results have the lanes as their first axis. ``reduce="sum"`` or
+        ``"mean"`` adds up over the lanes. With ``grad`` the result is ``(value, gradients)``,
+        the gradients by the first argument, in its structure. ``threads`` share the lanes in
+        blocks; the result does not depend on how many they are.
+
+        >>> import numpy as np
+        >>> from autograd_bp.program import trace
+        >>> square = trace(lambda w, x, y: (w * x - y) ** 2, 2.0, 1.0, 1.0)
+        >>> x, y = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])
+        >>> square.map(2.0, x, y).tolist()
+        [0.0, 0.0, 1.0]
+        >>> square.map(2.0, x, y, reduce="sum", grad=True)
+        (1.0, -6.0)
+        """
+        if reduce not in (None, "sum", "mean"):
+            raise ValueError(f'reduce must be None, "sum" or "mean", got {reduce!r}')
+        if grad:
+            return self.with_gradient(0).map(*args, reduce=reduce, threads=threads)
+        return self._map(args, reduce, threads)
+
+    def _map(self, args: tuple[Any, ...], reduce: str | None, threads: int) -> Any:
+        uniform: list[Floats] = []
+        lanes: list[Floats] = []
+        are_lanes: list[bool] = []
+        for layout, arg in zip(self._matching(args), args, strict=True):
+            numbers, is_lanes = layout.read_lanes(arg)
+            (lanes if is_lanes else uniform).append(numbers)
+            are_lanes.append(is_lanes)
+        if not lanes or any(x.shape[1] != lanes[0].shape[1] for x in lanes):
+            counts = [x.shape[1] for x in lanes] or "none"
+            raise ValueError(
+                "map needs arguments with one axis more than was traced, in front, and of the "
+                f"same length in all of them; the lengths are {counts}"
+            )
+        n = lanes[0].shape[1]
+        if n == 0 and reduce == "mean":
+            raise ValueError("the mean over no lanes: the lanes' axis has length 0")
+        plan = self._plan(tuple(are_lanes), reduce is not None)
+        x = np.empty((sum(map(len, lanes)), n))
+        start = 0
+        for numbers in lanes:
+            x[start : start + len(numbers)] = numbers
+            start += len(numbers)
+        with plan.room() as slots:
+            start = 0
+            for numbers in uniform:
+                slots[start : start + len(numbers)] = numbers
+                start += len(numbers)
+            engine.run_slots(plan, slots)
+            out, sums = engine.run_rows(plan, slots, x, threads)
+            same = slots[plan.same_slots]
+        if reduce is None:
+            if not plan.keeps_rows:
+                out = np.empty((len(same), n))
+            out[plan.same] = same[:, None]
+            return self.result.nest(out)
+        if len(same):
+            sums[plan.same] = same * n
+        if reduce == "mean":
+            sums /= n
+        return self.result.nest(sums)
+
+    def _matching(self, args: tuple[Any, ...]) -> tuple[Layout, ...]:
+        if len(args) != len(self.arguments):
+            raise TypeError(
+                f"the program takes {len(self.arguments)} arguments, as the function that was "
+                f"traced did; got {len(args)}"
+            )
+        return self.arguments
+
+    def _plan(self, are_lanes: tuple[bool, ...] | None, reduce: bool = False) -> Plan:
+        key = are_lanes, reduce
+        if key not in self._plans:
+            sizes = [layout.size for layout in self.arguments]
+            choice = are_lanes or (False,) * len(sizes)
+            self._plans[key] = Plan(self.instructions, np.repeat(choice, sizes), reduce)
+        return self._plans[key]
+
+    # --- derivatives as programs ------------------------------------------------------------------
+
+    def with_gradient(self, argnums: int | Sequence[int] = 0) -> Program:
+        """The program of ``(value, gradient)``."""
+        key = "gradient", argnums if isinstance(argnums, int) else tuple(argnums)
+        found = self._derived.get(key)
+        return found or self._once(key, lambda: self._make_gradient(argnums))
+
+    def _make_gradient(self, argnums: int | Sequence[int]) -> Program:
+        self._need_one_number("value_and_grad")
+        several = [argnums] if isinstance(argnums, int) else list(argnums)
+        chosen = [self.arguments[self._position(i)] for i in several]
+        inputs = np.concatenate([self._inputs(i) for i in several])
+        builder = Builder(self.instructions)
+        grads = pull_back(self.instructions, builder, [builder.constant(1.0)], inputs)
+        trees = [layout.nest(np.zeros(layout.size)) for layout in chosen]
+        grad = trees[0] if isinstance(argnums, int) else tuple(trees)
+        return self._derive(builder, [*self.instructions.outputs, *grads], (0.0, grad))
+
+    def with_jacobian(self, argnums: int = 0) -> Program:
+        """The program of the matrix ∂result/∂argument, by whichever mode takes fewer sweeps."""
+        return self._once(("jacobian", argnums), lambda: self._make_jacobian(argnums))
+
+    def _make_jacobian(self, argnums: int) -> Program:
+        inputs = self._inputs(argnums)
+        n, m = len(inputs), self.result.size
+        builder = Builder(self.instructions)
+        rows = []
+        for i in range(min(n, m)):
+            seeds = [builder.constant(float(i == j)) for j in range(min(n, m))]
+            if m <= n:
+                rows.append(pull_back(self.instructions, builder, seeds, inputs))
+            else:
+                rows.append(push_forward(self.instructions, builder, seeds, inputs))
+        matrix = np.array(rows) if m <= n else np.array(rows).T
+        return self._derive(builder, matrix.ravel(), np.zeros((m, n)))
+
+    def with_hvp(self, argnums: int = 0) -> Program:
+        """The program of Hessian times tangent; the tangent is one more argument, the last."""
+        return self._once(("hvp", argnums), lambda: self._make_hvp(argnums))
+
+    def _make_hvp(self, argnums: int) -> Program:
+        first = self.with_gradient(argnums)
+        inputs = first._inputs(argnums)
+        of_gradient = first.instructions.outputs[self.result.size :]
+        program = Instructions(**{**vars(first.instructions), "outputs": of_gradient})
+        builder = Builder(program)
+        layout = self.arguments[self._position(argnums)]
+        tangents = [builder.input() for _ in inputs]
+        moved = push_forward(program, builder, tangents, inputs)
+        tree = layout.nest(np.zeros(layout.size))
+        return self._derive(builder, moved, tree, [*self.arguments, Layout(tree, "tangent")])
+
+    def _derive(
+        self,
+        builder: Builder,
+        outputs: Any,
+        result: Any,
+        arguments: Sequence[Layout] | None = None,
+    ) -> Program:
+        instructions = builder.finish(outputs)
+        if self.optimize:
+            instructions = simplify(instructions)
+        return Program(
+            instructions, arguments or self.arguments, Layout(result, "result"), self.optimize
+        )
+
+    def _once(self, key: Any, make: Callable[[], Program]) -> Program:
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    def _need_one_number(self, what: str) -> None:
+        if self.result.size != 1:
+            raise TypeError(
+                f"{what} needs a function that returns one number; this one returns "
+                f"{self.result.size}. Use jacobian for several."
+            )
+
+    def _position(self, argnums: int) -> int:
+        n = len(self.arguments)
+        if not isinstance(argnums, int) or not -n <= argnums < n:
+            raise ValueError(
+                f"argnums must name arguments of the program, of which there are {n}; "
+                f"got {argnums!r}"
+            )
+        return argnums % n
+
+    def _inputs(self, argnums: int) -> Any:
+        at = self._position(argnums)
+        start = sum(layout.size for layout in self.arguments[:at])
+        return self.instructions.inputs[start : start + self.arguments[at].size]
+
+    def explain(self) -> str:
+        """The matrices that were found in the scalar code, as formulas with their shapes.
+
+        The first argument is taken for parameters, the others for lanes, N of them, as
+        ``map(params, X, y, reduce="sum", grad=True)`` runs them.
+
+        >>> from autograd_bp.program import trace
+        >>> from nn import MLP
+        >>> model = MLP(2, [3, 1], seed=0)
+        >>> program = trace(lambda p, x: model(x), model.parameters(), [1.0, 2.0])
+        >>> print(program.explain().splitlines()[0].split("   ")[0])
+        Z1 = X·W1ᵀ + b1
+        """
+        from autograd_bp.program.recover import explain
+
+        return explain(self)
+
+    # --- elsewhere --------------------------------------------------------------------------------
+
+    def to_c(self, path: str | os.PathLike[str], name: str, dtype: str = "float64") -> None:
+        """Write the program as portable C99: ``path``, ending in .c, and a header beside it.
+
+        It defines ``void name(const double *argument…, double *result, double *work)``, where
+        ``work`` has room for ``NAME_WORK`` numbers, and for a program of one number
+        ``name_grad`` with the gradient by the first argument besides. Nothing is allocated;
+        only libm is needed. ``dtype`` is "float64" or "float32".
+        """
+        from autograd_bp.program.c import write_c
+
+        write_c(self, path, name, dtype)
+
+    def to_jax(self) -> Callable[..., Any]:
+        """The same function on JAX's arrays: to be jitted, mapped and differentiated there.
+
+        It computes in the precision of its arguments. ``jax.vmap`` gives it lanes.
+        """
+        from autograd_bp.program.to_jax import to_jax
+
+        return to_jax(self)
+
+    # --- what a person sees -----------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many instructions there are, not counting inputs and constants."""
+        return int(np.count_nonzero(self.instructions.code))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many instructions there are of each operation, the most frequent first.
+
+        >>> from autograd_bp.program import trace
+        >>> trace(lambda x: x.exp() + (x * x).exp(), 1.0).counts
+        {'exp': 2, '*': 1, '+': 1}
+        """
+        codes = self.instructions.code
+        found = Counter(TABLE[code].name for code in codes[codes != 0].tolist())
+        return dict(found.most_common())
+
+    def __repr__(self) -> str:
+        names = ", ".join(layout.name for layout in self.arguments)
+        return f"Program({names}: {len(self)} instructions)"
+
+    def __str__(self) -> str:
+        program = self.instructions
+        names = dict(zip(program.inputs.tolist(), self._input_names(), strict=True))
+        number = program.number.tolist()
+        lines = []
+        for i, code in enumerate(program.code.tolist()):
+            taken = program.operand[program.first[i] : program.first[i + 1]].tolist()
+            if i in names:
+                line = f"%{i} = input {names[i]}"
+            elif code == 0:
+                line = f"%{i} = {number[i]!r}"
+            else:
+                line = " ".join([f"%{i} = {TABLE[code].name}", *(f"%{j}" for j in taken)])
+            label = program.labels.get(i)
+            lines.append(line + (f"  # {label}" if label and label != names.get(i) else ""))
+        lines.append("return " + " ".join(f"%{i}" for i in program.outputs.tolist()))
+        return "\n".join(lines)
+
+    def _input_names(self) -> list[str]:
+        return [name for layout in self.arguments for name in layout.names]

@@ -1,0 +1,76 @@
+"""A program as a function in JAX, for its compiler and its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bp.program.lanes import evaluate, operand_count
+from autograd_bp.program.plan import Plan
+from autograd_bp.program.reading import ArrayReading
+
+if TYPE_CHECKING:
+    from autograd_bp.program.program import Program
+
+__all__ = ["to_jax"]
+
+
+def to_jax(program: Program) -> Callable[..., Any]:
+    """What `Program.to_jax` does."""
+    try:
+        import jax
+        import jax.numpy as jnp
+    except ImportError:
+        raise ImportError("to_jax needs JAX; install it with: pip install jax") from None
+    reading = _reading(jax, jnp)
+    instructions = program.instructions
+    plan = Plan(instructions, np.zeros(len(instructions.inputs), bool), small=1)
+
+    def function(*args: Any) -> Any:
+        leaves = [jnp.ravel(jnp.asarray(leaf)) for leaf in jax.tree_util.tree_leaves(args)]
+        given = jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+        slots = jnp.asarray(plan.slots, given.dtype).at[: plan.uniform].set(given)
+        for code, n, k, out, at, _ in plan.slot_steps.tolist():
+            count = operand_count(code, k)
+            which = plan.indices[at : at + n * count].reshape(count, n).T
+            slots = slots.at[out : out + n].set(evaluate(reading, code, k, slots[which]))
+        return _nested(program, slots[plan.same_slots])
+
+    return function
+
+
+def _nested(program: Program, numbers: Any) -> Any:
+    layout, leaves, start = program.result, [], 0
+    for shape, size in zip(layout.shapes, layout.sizes, strict=True):
+        leaves.append(numbers[start : start + size].reshape(shape or ()))
+        start += size
+    return leaves[0] if layout.spec is None else layout.spec.unflatten(leaves)
+
+
+def _reading(jax: Any, jnp: Any) -> ArrayReading:
+    special = jax.scipy.special
+    names = (
+        "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "hypot", "sin", "cos", "tan",
+        "sinh", "cosh", "tanh", "where", "less", "less_equal", "equal", "abs",
+    )  # fmt: skip
+    return ArrayReading(
+        {name: getattr(jnp, name) for name in names}
+        | {
+            "asin": jnp.arcsin,
+            "acos": jnp.arccos,
+            "atan": jnp.arctan,
+            "atan2": jnp.arctan2,
+            "pow": jnp.power,
+            "erf": special.erf,
+            "erfc": special.erfc,
+            "lgamma": special.gammaln,
+            "polygamma": special.polygamma,
+            "unequal": jnp.not_equal,
+            "both": jnp.logical_and,
+            "either": jnp.logical_or,
+            "sum": lambda x: jnp.sum(x, axis=1, keepdims=True),
+            "max": lambda x: jnp.max(x, axis=1, keepdims=True),
+        }
+    )
