@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from autograd_bp import ops
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
 from autograd_bp.value import consumers_first, sorting
 
@@ -31,6 +32,7 @@ __all__ = ["Tape"]
 
 MUL = cython.declare(cython.short, CODES["*"])
 DOT = cython.declare(cython.short, CODES["dot"])
+CODES_END = cython.declare(cython.int, ops.CODES_END)
 # Operations whose local derivatives are constants or values of operands.
 _STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
 
@@ -77,47 +79,44 @@ class Tape:
         found: cython.int
         edges: cython.int = 0
         nodes: list[Value] = []
-        leaves: set[int] = {id(x) for x in inputs} if cut else set()
+        wanted: set[int] = {id(x) for x in inputs}
+        leaves: set[int] = wanted if cut else set()
         with sorting:
             order: list[Value] = consumers_first(outputs)
             order.reverse()
             try:
-                for node in inputs:
-                    node._pending = -1
                 for node in order:
                     found = 0
                     if leaves and id(node) in leaves:
                         nodes.append(node)
-                        node._pending = len(nodes)
+                        node._code += CODES_END * len(nodes)
                         continue
                     p = node._a
-                    if p is not None and p._pending > 0:
+                    if p is not None and _place(p) >= 0:
                         found += 1
                     p = node._b
-                    if p is not None and p._pending > 0:
+                    if p is not None and _place(p) >= 0:
                         found += 1
                     if node._details is not None:
                         for x in node._details.operands + node._details.others:
                             if isinstance(x, Value):
                                 p = x
-                                if p._pending > 0:
+                                if _place(p) >= 0:
                                     found += 1
-                    if found or node._pending:
+                    if found or id(node) in wanted:
                         nodes.append(node)
-                        node._pending = len(nodes)
+                        node._code += CODES_END * len(nodes)
                         edges += found
                 self._inputs = _indices(inputs)
                 self._outputs = _indices(outputs)
                 self._record(nodes, edges, leaves)
             finally:
                 for node in nodes:
-                    node._pending = 0
-                for node in inputs:
-                    node._pending = 0
+                    node._code %= CODES_END
 
     @cython.cfunc
     def _record(self, nodes: list[Value], edges: cython.int, leaves: set[int]) -> object:
-        """Fill the arrays, while each node's ``_pending`` is its index plus one."""
+        """Fill the arrays, while ``_code`` holds each node's place besides (see `_place`)."""
         node: Value
         p: Value | None
         i: cython.int
@@ -140,10 +139,10 @@ class Tape:
                 self._first[i + 1] = e
                 continue
             p = node._a
-            a = p._pending - 1 if p is not None else -1
+            a = _place(p) if p is not None else -1
             p = node._b
-            b = p._pending - 1 if p is not None else -1
-            product: bool = node._code == MUL
+            b = _place(p) if p is not None else -1
+            product: bool = node._code % CODES_END == MUL
             if a >= 0:
                 self._operand[e] = a
                 self._partial[e] = node._da
@@ -166,7 +165,7 @@ class Tape:
                         self._partner[e] = indices[(k + n) % (2 * n)] if n else -1
                         e += 1
             self._first[i + 1] = e
-            if e > start and node._code not in _STRAIGHT:
+            if e > start and node._code % CODES_END not in _STRAIGHT:
                 self._bends[i] = _bend(node)
         return None
 
@@ -269,15 +268,16 @@ def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
     a: Value | None = node._a
     b: Value | None = node._b
     mask: cython.int = 0
-    if a is not None and a._pending > 0:
+    if a is not None and _place(a) >= 0:
         mask += 1
-    if b is not None and b._pending > 0:
+    if b is not None and _place(b) >= 0:
         mask += 2
     p: float = node._da if a is None else a._data
-    if len(TABLE[node._code].operands) == 1:
-        return second_rule(node._code, mask), (p, node._data)
+    code: cython.int = node._code % CODES_END
+    if len(TABLE[code].operands) == 1:
+        return second_rule(code, mask), (p, node._data)
     q: float = node._db if b is None else b._data
-    return second_rule(node._code, mask), (p, q, node._data)
+    return second_rule(code, mask), (p, q, node._data)
 
 
 class _ManyOperands:
@@ -318,6 +318,14 @@ class _OwnRule:
         return [rate for rate, moves in zip(result, self.moves, strict=True) if moves]
 
 
+@cython.inline
+@cython.cfunc
+def _place(node: Value) -> cython.int:
+    """A node's index on the tape that is being made, or -1: on top of its code, plus one."""
+    place: cython.int = cython.cast(cython.int, node._code // CODES_END)
+    return place - 1
+
+
 @cython.cfunc
 def _indices(nodes: Sequence[object]) -> list[int]:
     """The positions that nodes have on the tape that is being made; -1 of any other object."""
@@ -325,7 +333,7 @@ def _indices(nodes: Sequence[object]) -> list[int]:
     for x in nodes:
         if isinstance(x, Value):
             node: Value = x
-            indices.append(max(node._pending - 1, -1))
+            indices.append(_place(node))
         else:
             indices.append(-1)
     return indices

@@ -27,6 +27,7 @@ from contextvars import ContextVar
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
+from autograd_bp import ops
 from autograd_bp.ops import CODES, RULES, TABLE, careful, domain_error, grouped
 
 try:
@@ -67,7 +68,8 @@ NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
 ROW = cython.declare(cython.int, 1)
 OTHERS = cython.declare(cython.int, 2)
-CUSTOM = cython.declare(cython.short, 32767)  # no row: the node has a rule of its own
+CODES_END = cython.declare(cython.int, ops.CODES_END)
+CUSTOM = cython.declare(cython.short, ops.CODES_END - 1)  # no row: the node has its own rule
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -155,8 +157,11 @@ class Value:
     (10.0, 7.0, 2.0)
     """
 
-    __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad", "_pending")
+    __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
+    # The operation's position in the table, 0 for a leaf. While a graph is being sorted, a
+    # consumer not yet met adds CODES_END to it: one field fewer in every node.
+    _code: cython.longlong
     _data: float
     _grad: float
     # The operands, with ∂self/∂operand. Where an operand is a plain number its link is None
@@ -166,14 +171,12 @@ class Value:
     _da: float
     _db: float
     _details: _Details | None
-    _pending: cython.int  # consumers not yet met, while a graph is being sorted
-    _code: cython.short  # position of the operation in the table; 0: a leaf
 
     def __init__(self, data: SupportsFloat, label: Any = "") -> None:
         self._data = _number(data, "data")
         self._grad = self._da = self._db = 0.0
         self._a = self._b = self._details = None
-        self._pending = self._code = 0
+        self._code = 0
         if label != "":
             self.label = label
         if _contexts:
@@ -188,7 +191,7 @@ class Value:
 
     @data.setter
     def data(self, data: SupportsFloat) -> None:
-        if self._code:
+        if not self.is_leaf:
             raise AttributeError(
                 f"data of {self!r} cannot be set: it was computed by {self.op!r} from its "
                 "parents. Set the data of a leaf and compute again, or use detach()."
@@ -248,12 +251,12 @@ class Value:
         """The operation: a row of the table, or what `autograd_bp.custom` made."""
         if self._details is not None and self._details.rule is not None:
             return self._details.rule
-        return TABLE[self._code]
+        return TABLE[self._code % CODES_END]
 
     @property
     def is_leaf(self) -> bool:
         """Whether this node was given, not computed."""
-        return self._code == 0
+        return self._code % CODES_END == 0
 
     @property
     def operands(self) -> tuple[Number, ...]:
@@ -264,10 +267,11 @@ class Value:
         """
         a: Number = self._da if self._a is None else self._a
         b: Number = self._db if self._b is None else self._b
+        code: cython.int = self._code % CODES_END
         details: _Details | None = self._details
-        if details is None or not (details.operands or self._code == DOT):
-            return (a, b)[: len(TABLE[self._code].operands)]
-        row = details.operands + details.others + ((a,) if self._code == DOT else ())
+        if details is None or not (details.operands or code == DOT):
+            return (a, b)[: len(TABLE[code].operands)]
+        row = details.operands + details.others + ((a,) if code == DOT else ())
         return tuple([x if isinstance(x, Value) else float(x) for x in row])
 
     @property
@@ -679,7 +683,7 @@ class Value:
         return format(self._data, spec) if spec else repr(self)
 
     def __repr__(self) -> str:
-        op = f", op={self.op!r}" if self._code else ""
+        op = f", op={self.op!r}" if self.op else ""
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
 
@@ -749,7 +753,6 @@ def _node(
     node._da = da
     node._db = db
     node._details = None
-    node._pending = 0
     node._code = code
     if _contexts:
         _in_context(node)
@@ -769,7 +772,6 @@ def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any)
     elif bias is not None:
         node._da = float(bias)
     node._details = details
-    node._pending = 0
     node._code = code
     if _contexts:
         _in_context(node)
@@ -912,7 +914,7 @@ def rebuilt(*record: Any) -> Value:
 
 def recorded(node: Value) -> tuple[Any, ...]:
     """What `restore` makes the node from again."""
-    op = node.rule if node._code == CUSTOM else node.op
+    op = node.rule if node._code % CODES_END == CUSTOM else node.op
     return op, node.operands, node._data, node.local_grads, node.label, node.scope
 
 
@@ -1050,7 +1052,9 @@ def softmax(x: Iterable[Number]) -> list[Any]:
     """
     xs = _sequence(x, "x")
     total = logsumexp(xs)
-    return [apply("exp", xi - total) for xi in xs]
+    if not isinstance(total, Value):
+        return [apply("exp", xi - total) for xi in xs]
+    return [_unary("exp", xi - total) for xi in xs]
 
 
 @cython.cfunc
@@ -1145,57 +1149,56 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
     """The nodes of a graph, each before its operands (Kahn's algorithm); on request the leaves too.
 
     The first loop counts each node's consumers, the second lets a node out as soon as all of
-    its consumers are out. So the counts, kept on the nodes, are 0 again at the end, and neither
-    a set nor recursion is needed.
+    its consumers are out. So the counts, kept in ``_code``, are 0 again at the end, and neither
+    a set nor recursion is needed. Operands are let out last to first, so that the order read
+    backwards, operands first, has them as they were written.
     """
     node: Value
     p: Value | None
     d: _Details | None
+    found: list[Value] = []
     order: list[Value] = []
-    stack: list[Value] = []
     try:
         for node in roots:
-            if node._pending == 0:
-                stack.append(node)
-            node._pending += 1
-        while stack:
-            node = stack.pop()
+            if node._code < CODES_END:
+                found.append(node)
+            node._code += CODES_END
+        for node in found:  # which grows as it is read
             p = node._a
             if p is not None and (p._code or leaves):
-                if p._pending == 0:
-                    stack.append(p)
-                p._pending += 1
+                if p._code < CODES_END:
+                    found.append(p)
+                p._code += CODES_END
             p = node._b
             if p is not None and (p._code or leaves):
-                if p._pending == 0:
-                    stack.append(p)
-                p._pending += 1
+                if p._code < CODES_END:
+                    found.append(p)
+                p._code += CODES_END
             d = node._details
             if d is not None and (d.is_inner or leaves):
-                _count(d.operands, stack, leaves)
-                _count(d.others, stack, leaves)
+                _count(d.operands, found, leaves)
+                _count(d.others, found, leaves)
+        found = []  # it may be long
 
         for node in roots:
-            node._pending -= 1
-            if node._pending == 0:
-                stack.append(node)
-        while stack:
-            node = stack.pop()
-            order.append(node)
-            p = node._a
-            if p is not None and (p._code or leaves):
-                p._pending -= 1
-                if p._pending == 0:
-                    stack.append(p)
+            node._code -= CODES_END
+            if node._code < CODES_END:
+                order.append(node)
+        for node in order:  # likewise
             p = node._b
             if p is not None and (p._code or leaves):
-                p._pending -= 1
-                if p._pending == 0:
-                    stack.append(p)
+                p._code -= CODES_END
+                if p._code < CODES_END:
+                    order.append(p)
+            p = node._a
+            if p is not None and (p._code or leaves):
+                p._code -= CODES_END
+                if p._code < CODES_END:
+                    order.append(p)
             d = node._details
             if d is not None and (d.is_inner or leaves):
-                _let_out(d.operands, stack, leaves)
-                _let_out(d.others, stack, leaves)
+                _let_out(d.others, order, leaves)
+                _let_out(d.operands, order, leaves)
     except BaseException:  # Ctrl-C or no memory: leave no count behind
         _forget_counts(roots)
         raise
@@ -1203,30 +1206,30 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
 
 
 @cython.cfunc
-def _count(row: tuple[Any, ...], stack: list[Value], leaves: cython.bint) -> object:
+def _count(row: tuple[Any, ...], found: list[Value], leaves: cython.bint) -> object:
     """Count the node that has this row of operands as a consumer of each."""
     p: Value
     for x in row:
         if type(x) is not float and isinstance(x, Value):  # the former is quicker
             p = x
             if p._code or leaves:
-                if p._pending == 0:
-                    stack.append(p)
-                p._pending += 1
+                if p._code < CODES_END:
+                    found.append(p)
+                p._code += CODES_END
     return None
 
 
 @cython.cfunc
-def _let_out(row: tuple[Any, ...], stack: list[Value], leaves: cython.bint) -> object:
+def _let_out(row: tuple[Any, ...], order: list[Value], leaves: cython.bint) -> object:
     """The node that has this row of operands is out: so are those it was the last consumer of."""
     p: Value
-    for x in row:
+    for x in reversed(row):
         if type(x) is not float and isinstance(x, Value):  # the former is quicker
             p = x
             if p._code or leaves:
-                p._pending -= 1
-                if p._pending == 0:
-                    stack.append(p)
+                p._code -= CODES_END
+                if p._code < CODES_END:
+                    order.append(p)
     return None
 
 
@@ -1234,9 +1237,10 @@ def _let_out(row: tuple[Any, ...], stack: list[Value], leaves: cython.bint) -> o
 def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py_ssize_t) -> object:
     """Add a node's gradient times the local derivative to each operand in a row."""
     i: cython.Py_ssize_t = start
+    partials: cython.p_double = details.partials  # read once: C cannot know that it stays
     for x in row:
         if type(x) is not float and isinstance(x, Value):  # the former is quicker
-            cython.cast(Value, x)._grad += g * details.partials[i]
+            cython.cast(Value, x)._grad += g * partials[i]
         i += 1
     return None
 
@@ -1279,7 +1283,7 @@ def _forget_counts(roots: list[Value]) -> None:
     waiting: list[Value] = list(found)
     while waiting:
         node = waiting.pop()
-        node._pending = 0
+        node._code %= CODES_END
         new = set(node.parents) - found
         found |= new
         waiting.extend(new)
