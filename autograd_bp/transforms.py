@@ -25,7 +25,16 @@ from autograd_bp import functions
 from autograd_bp.ops import CODES, IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten
-from autograd_bp.value import Number, Value, apply, consumers_first, restore, sum_of
+from autograd_bp.value import (
+    Number,
+    Value,
+    apply,
+    consumers_first,
+    one_pass,
+    restore,
+    run_hooks,
+    sum_of,
+)
 
 __all__ = [
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
@@ -102,11 +111,17 @@ def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
 # --- gradients of nodes --------------------------------------------------------------------------
 
 
-def _adjoints(order: list[Value], seeds: dict[int, Number], moving: set[int]) -> dict[int, Number]:
+def _adjoints(
+    order: list[Value], seeds: dict[int, Number], moving: set[int], hooks: bool = False
+) -> dict[int, Number]:
     """Backward, with a graph for every gradient: by identity, of the nodes in ``moving``."""
     adjoint = dict(seeds)
     for node in order:
-        if id(node) not in moving or id(node) not in adjoint or node.is_leaf:
+        if id(node) not in moving or id(node) not in adjoint:
+            continue
+        if hooks:
+            adjoint[id(node)] = run_hooks(node, _as_node(adjoint[id(node)]))
+        if node.is_leaf:
             continue
         operands = node.operands
         wanted = [id(x) in moving for x in operands]
@@ -138,13 +153,15 @@ def _dependent_on(inputs: Iterable[Value], order: list[Value]) -> set[int]:
 
 def backward_graph(root: Value, seed: Any) -> None:
     """What `Value.backward` does with ``create_graph=True``."""
-    order = consumers_first([root])
-    adjoint = _adjoints(order, {id(root): _seed(seed)}, {id(node) for node in order})
-    for node in order:
-        grad = adjoint.get(id(node), 0.0)
-        before = node.grad if node.is_leaf else 0.0
-        keep = isinstance(before, Value) or before != 0.0
-        node.grad = _as_node(before + grad if keep else grad)
+    start = _seed(seed)
+    with one_pass:
+        order = consumers_first([root])
+        adjoint = _adjoints(order, {id(root): start}, {id(node) for node in order}, hooks=True)
+        for node in order:
+            grad = adjoint.get(id(node), 0.0)
+            before = node.grad if node.is_leaf else 0.0
+            keep = isinstance(before, Value) or before != 0.0
+            node.grad = _as_node(before + grad if keep else grad)
 
 
 def _as_node(x: Number) -> Value:

@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
@@ -67,6 +68,7 @@ NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
 ROW = cython.declare(cython.int, 1)
 OTHERS = cython.declare(cython.int, 2)
+MANY = cython.declare(cython.int, 1 << 30)  # more consumers than a node can have
 CUSTOM = cython.declare(cython.short, 32767)  # no row: the node has a rule of its own
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
@@ -81,6 +83,8 @@ _contexts = cython.declare(cython.int, 0)
 
 # Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
 _leaves_need_care = cython.declare(cython.bint, False)
+
+_in_pass = cython.declare(cython.bint, False)  # whether a backward pass is going on
 
 # Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
 # nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
@@ -324,28 +328,30 @@ class Value:
 
             return backward_graph(self, seed)
         start: float = _number(seed, "seed")
-        with sorting:
+        with one_pass:
             order: list[Value] = _consumers_first([self], _leaves_need_care)
             before = _clear_grads(order)
-            self._grad += start
-            for node in order:
-                d = node._details
-                if d is not None and d.hooks is not None:
-                    _run_hooks(node)
-                g = node._grad
-                p = node._a
-                if p is not None:
-                    p._grad += g * node._da
-                p = node._b
-                if p is not None:
-                    p._grad += g * node._db
-                if d is not None and d.has_node:
-                    if d.has_node & ROW:
-                        _hand_on(g, d, d.operands, 0)
-                    if d.has_node & OTHERS:
-                        _hand_on(g, d, d.others, len(d.operands))
-            for node, grad in before:
-                node._grad += grad
+            try:
+                self._grad += start
+                for node in order:
+                    d = node._details
+                    if d is not None and d.hooks is not None:
+                        node._grad = run_hooks(node, node._grad)
+                    g = node._grad
+                    p = node._a
+                    if p is not None:
+                        p._grad += g * node._da
+                    p = node._b
+                    if p is not None:
+                        p._grad += g * node._db
+                    if d is not None and d.has_node:
+                        if d.has_node & ROW:
+                            _hand_on(g, d, d.operands, 0)
+                        if d.has_node & OTHERS:
+                            _hand_on(g, d, d.others, len(d.operands))
+            finally:  # also where a hook raises
+                for node, grad in before:
+                    node._grad += grad
         if _contexts:
             for check in _after_backward.get():
                 check(order)
@@ -354,9 +360,10 @@ class Value:
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Have ``backward`` call ``hook(grad)`` with this node's whole gradient of the pass.
 
-        What the hook returns, unless None, takes the gradient's place and is handed on. Returns
-        a function that removes the hook. The hook must not hold this node itself, or the two
-        keep each other alive.
+        What the hook returns, unless None, takes the gradient's place and is handed on. With
+        ``create_graph`` the gradient may be a Value. Returns a function that removes the hook.
+        The hook must not hold this node itself, or the two keep each other alive; and it cannot
+        call ``backward``, which would overwrite the gradients of the pass that it is in.
 
         >>> x = Value(3.0)
         >>> remove = x.register_hook(lambda grad: min(grad, 1.0))
@@ -369,11 +376,11 @@ class Value:
         global _leaves_need_care
         _leaves_need_care = True
         details: _Details = _details_of(self)
-        hooks: list[Callable[[Any], Any]] = details.hooks or []
-        details.hooks = [*hooks, hook]
+        mine = partial(hook)  # an object of its own: a hook given twice is removed once
+        details.hooks = [*(details.hooks or []), mine]
 
         def remove() -> None:
-            details.hooks = [other for other in details.hooks or [] if other is not hook]
+            details.hooks = [other for other in details.hooks or [] if other is not mine]
 
         return remove
 
@@ -1259,14 +1266,39 @@ def _clear_grads(order: list[Value]) -> list[tuple[Value, float]]:
     return before
 
 
-@cython.cfunc
-def _run_hooks(node: Value) -> object:
-    details: _Details = _details_of(node)
-    for hook in details.hooks or []:
-        result = hook(node._grad)
+def run_hooks(node: Value, grad: Any) -> Any:
+    """The gradient that a node hands on: what its hooks make of the one that reached it."""
+    details: _Details | None = node._details
+    for hook in (details.hooks if details is not None else None) or []:
+        result = hook(grad)
         if result is not None:
-            node._grad = _number(result, "the gradient that a hook returns")
-    return None
+            keep = isinstance(grad, Value) and isinstance(result, Value)
+            grad = result if keep else _number(result, "the gradient that a hook returns")
+    return grad
+
+
+class _OnePass:
+    """The context of a backward pass: threads take turns, and a hook cannot begin another."""
+
+    def __enter__(self) -> None:
+        global _in_pass
+        sorting.acquire()
+        if _in_pass:
+            sorting.release()
+            raise RuntimeError(
+                "backward() was called by a hook, within a backward pass whose gradients it would "
+                "overwrite. In a hook, use gradients(y, xs), which leaves nodes alone; or keep "
+                "what the hook saw, and call backward() when the pass is over."
+            )
+        _in_pass = True
+
+    def __exit__(self, *error: object) -> None:
+        global _in_pass
+        _in_pass = False
+        sorting.release()
+
+
+one_pass = _OnePass()
 
 
 def _forget_counts(roots: list[Value]) -> None:
@@ -1296,11 +1328,22 @@ def _nodes(x: Any, name: str) -> list[Value]:
     return nodes
 
 
-def consumers_first(roots: Iterable[Value]) -> list[Value]:
-    """All nodes that the roots were computed from, and the roots: each before its operands."""
+def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Value]:
+    """All nodes that the roots were computed from, and the roots: each before its operands.
+
+    Nodes in ``stop`` are left out, and so is what only they were computed from.
+    """
+    node: Value
     nodes = _nodes(roots, "roots")
+    ends = _nodes(stop, "stop")
     with sorting:
-        return _consumers_first(nodes, True)
+        try:
+            for node in ends:
+                node._pending = MANY
+            return _consumers_first(nodes, True)
+        finally:
+            for node in ends:
+                node._pending = 0
 
 
 # --- switches ------------------------------------------------------------------------------------
