@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
-from autograd_bp.value import consumers_first, sorting
+from autograd_bp.value import _nodes, consumers_first, sorting
 
 try:
     from autograd_bp._pure import cython
@@ -27,7 +27,7 @@ if cython.compiled:
 else:
     from autograd_bp.value import Value
 
-__all__ = ["Tape"]
+__all__ = ["Tape", "condense"]
 
 MUL = cython.declare(cython.short, CODES["*"])
 DOT = cython.declare(cython.short, CODES["dot"])
@@ -73,51 +73,84 @@ class Tape:
         self, inputs: Sequence[Value], outputs: Sequence[Value], cut: bool = False
     ) -> None:
         node: Value
-        p: Value | None
         found: cython.int
         edges: cython.int = 0
+        leaves: cython.int = 0
         nodes: list[Value] = []
-        leaves: set[int] = {id(x) for x in inputs} if cut else set()
+        given: list[Value] = _nodes(inputs, "inputs")
         with sorting:
-            order: list[Value] = consumers_first(outputs)
+            order: list[Value] = consumers_first(outputs, given if cut else ())
             order.reverse()
             try:
-                for node in inputs:
-                    node._pending = -1
-                for node in order:
-                    found = 0
-                    if leaves and id(node) in leaves:
+                for node in given:
+                    if not cut:
+                        node._pending = -1
+                    elif node._pending == 0:
                         nodes.append(node)
                         node._pending = len(nodes)
-                        continue
-                    p = node._a
-                    if p is not None and p._pending > 0:
-                        found += 1
-                    p = node._b
-                    if p is not None and p._pending > 0:
-                        found += 1
-                    if node._details is not None:
-                        for x in node._details.operands + node._details.others:
-                            if isinstance(x, Value):
-                                p = x
-                                if p._pending > 0:
-                                    found += 1
+                leaves = len(nodes)
+                for node in order:
+                    found = _numbered_operands(node)
                     if found or node._pending:
                         nodes.append(node)
                         node._pending = len(nodes)
                         edges += found
-                self._inputs = _indices(inputs)
-                self._outputs = _indices(outputs)
-                self._record(nodes, edges, leaves)
+                self._record(nodes, edges, leaves, given, outputs, True)
             finally:
                 for node in nodes:
                     node._pending = 0
-                for node in inputs:
+                for node in given:
                     node._pending = 0
 
     @cython.cfunc
-    def _record(self, nodes: list[Value], edges: cython.int, leaves: set[int]) -> object:
-        """Fill the arrays, while each node's ``_pending`` is its index plus one."""
+    def _lead_through(self, made: list[Value], y: Value) -> list[Value]:
+        """Become the tape of the part of ``made`` that leads to y; see `condense`."""
+        node: Value
+        i: cython.Py_ssize_t
+        edges: cython.int = 0
+        nodes: list[Value] = []
+        base: list[Value] = []
+        with sorting:
+            try:
+                # From y back: which of the nodes does it need?
+                y._pending = 1
+                for i in range(len(made) - 1, -1, -1):
+                    node = made[i]
+                    if node._pending and node._code:
+                        nodes.append(node)
+                        edges += _mark_operands(node)
+                nodes.reverse()
+                # What else was reached is what those stand on; in the order in which they use it.
+                for node in nodes:
+                    node._pending = -1
+                for node in nodes:
+                    _collect_marked_operands(node, base)
+                nodes = base + nodes
+                for i in range(len(nodes)):
+                    node = nodes[i]
+                    node._pending = i + 1
+                self._record(nodes, edges, len(base), base, [y], False)
+            finally:
+                y._pending = 0
+                for node in made:
+                    _forget_marks(node)
+        return base
+
+    @cython.cfunc
+    def _record(
+        self,
+        nodes: list[Value],
+        edges: cython.int,
+        leaves: cython.int,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        bends: cython.bint,
+    ) -> object:
+        """Fill the arrays, while each node's ``_pending`` is its index plus one.
+
+        The first ``leaves`` nodes are taken for leaves. Without ``bends`` the tape has no
+        second derivatives.
+        """
         node: Value
         p: Value | None
         i: cython.int
@@ -127,18 +160,17 @@ class Tape:
         b: cython.int
         start: cython.int
         e: cython.int = 0
+        self._inputs = _indices(inputs)
+        self._outputs = _indices(outputs)
         self._size = len(nodes)
         self._first = _ints(self._size + 1)
         self._operand = _ints(edges)
         self._partner = _ints(edges)
         self._partial = _doubles(edges)
         self._bends = [None] * self._size
-        for i in range(self._size):
+        for i in range(leaves, self._size):
             node = nodes[i]
             start = e
-            if leaves and id(node) in leaves:
-                self._first[i + 1] = e
-                continue
             p = node._a
             a = p._pending - 1 if p is not None else -1
             p = node._b
@@ -166,7 +198,7 @@ class Tape:
                         self._partner[e] = indices[(k + n) % (2 * n)] if n else -1
                         e += 1
             self._first[i + 1] = e
-            if e > start and node._code not in _STRAIGHT:
+            if bends and e > start and node._code not in _STRAIGHT:
                 self._bends[i] = _bend(node)
         return None
 
@@ -257,6 +289,108 @@ class Tape:
         PyMem_Free(self._operand)
         PyMem_Free(self._partner)
         PyMem_Free(self._partial)
+
+
+def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
+    """What y was computed from outside of ``made``, and ∂y/∂each.
+
+    ``made`` holds nodes in the order in which they were made, y among them. Costs time in
+    proportion to it, whatever the size of the graph that y stands on.
+
+    >>> from autograd_bp import Value
+    >>> x, y = Value(2.0, "x"), Value(3.0, "y")
+    >>> u = x * y
+    >>> v = u * x
+    >>> base, row = condense([u, v], v)
+    >>> [node.label for node in base], row
+    (['x', 'y'], [12.0, 4.0])
+    """
+    tape: Tape = Tape.__new__(Tape)
+    base = tape._lead_through(_nodes(made, "made"), y)
+    return base, tape.pull_back([1.0])
+
+
+@cython.cfunc
+def _numbered_operands(node: Value) -> cython.int:
+    """How many operands have their place on the tape already."""
+    p: Value | None
+    count: cython.int = 0
+    p = node._a
+    if p is not None and p._pending > 0:
+        count += 1
+    p = node._b
+    if p is not None and p._pending > 0:
+        count += 1
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                if p._pending > 0:
+                    count += 1
+    return count
+
+
+@cython.cfunc
+def _mark_operands(node: Value) -> cython.int:
+    """Set a mark on each operand; returns how many links to them there are."""
+    p: Value | None
+    count: cython.int = 0
+    p = node._a
+    if p is not None:
+        p._pending = 1
+        count += 1
+    p = node._b
+    if p is not None:
+        p._pending = 1
+        count += 1
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                p._pending = 1
+                count += 1
+    return count
+
+
+@cython.cfunc
+def _collect_marked_operands(node: Value, base: list[Value]) -> object:
+    """Append the operands that have the mark, each once."""
+    p: Value | None
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                if p._pending == 1:
+                    p._pending = -1
+                    base.append(p)
+    p = node._a
+    if p is not None and p._pending == 1:
+        p._pending = -1
+        base.append(p)
+    p = node._b
+    if p is not None and p._pending == 1:
+        p._pending = -1
+        base.append(p)
+    return None
+
+
+@cython.cfunc
+def _forget_marks(node: Value) -> object:
+    """Take the marks off a node and its operands."""
+    p: Value | None
+    node._pending = 0
+    p = node._a
+    if p is not None:
+        p._pending = 0
+    p = node._b
+    if p is not None:
+        p._pending = 0
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                p._pending = 0
+    return None
 
 
 @cython.cfunc
