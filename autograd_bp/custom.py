@@ -186,13 +186,15 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         in_transformation = is_inside()
 
         def run() -> tuple[Flat, list[Value], list[Value]]:
-            """The results, those of them that f's graph computed, and all that f made."""
+            """The results, those of them that f itself computed, and all nodes that f made."""
             made: list[Value] = []
             with collect(made), inside(in_transformation):
                 results = flatten(f(*args, **kwargs), "the result of f")
-            inner = {id(node) for node in made if not node.is_leaf}
-            chosen = {id(y): y for y in results.numbers if isinstance(y, Value) and id(y) in inner}
-            return results, list(chosen.values()), made
+            computed = {
+                id(y): y for y in results.numbers if isinstance(y, Value) and not y.is_leaf
+            }
+            inner = set(computed).intersection(map(id, made))
+            return results, [y for k, y in computed.items() if k in inner], made
 
         results, outputs, made = run()
         new: dict[int, Value] = {}
