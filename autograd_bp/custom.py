@@ -78,7 +78,8 @@ def custom(
 
     ``derivative(*operands)`` returns ∂f/∂operand: a number, or a tuple of one for each operand.
     Write it with the functions of this package, and it is differentiated in turn; f may use
-    anything. ``name`` stands in pictures; without it, the name of f.
+    anything. ``name`` stands in pictures; without it, the name of f. Operands and result are
+    single numbers. A call costs one of f and one of ``derivative``, and makes one node.
 
     >>> import math
     >>> from autograd_bp import cos, grad
@@ -108,7 +109,8 @@ def implicit(
     ``solve(*x)`` finds y on floats, by any means; how it does so is not differentiated. The
     derivatives are those of the implicit function theorem, ∂y/∂x = −(∂r/∂x)/(∂r/∂y), to any
     order. For a fixed point y = g(y, x), the residual is y − g(y, x). Whatever the residual
-    depends on must be among its arguments.
+    depends on must be among its arguments; y and each x are single numbers. A call costs one of
+    ``solve`` and two gradients of the residual, and makes one node.
 
     Raises ValueError where ``solve`` did not return a root, or ∂r/∂y is 0 there.
 
@@ -190,9 +192,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             made: list[Value] = []
             with collect(made), inside(in_transformation):
                 results = flatten(f(*args, **kwargs), "the result of f")
-            computed = {
-                id(y): y for y in results.numbers if isinstance(y, Value) and not y.is_leaf
-            }
+            computed = {id(y): y for y in results.numbers if isinstance(y, Value) and not y.is_leaf}
             inner = set(computed).intersection(map(id, made))
             return results, [y for k, y in computed.items() if k in inner], made
 

@@ -529,6 +529,59 @@ def test_condensed_within_condensed():
         )
 
 
+def test_condensed_within_condensed_frees_its_nodes_at_once():
+    """Not only when the outer function returns."""
+    alive = []
+
+    class Mark:
+        pass
+
+    @checkpoint
+    def inner(x):
+        for _ in range(20):
+            x = ab.sin(x)
+            mark = Mark()
+            x.register_hook(lambda grad, mark=mark: None)
+            alive.append(weakref.ref(mark))
+        return x
+
+    left = []
+
+    @checkpoint
+    def outer(x):
+        for _ in range(3):
+            x = inner(x)
+            left.append(sum(ref() is not None for ref in alive))
+        return x
+
+    outer(Value(0.5))
+    assert len(alive) == 60
+    assert max(left) <= 1
+
+
+def test_a_function_that_does_something_else_the_second_time_is_refused():
+    calls = 0
+
+    @checkpoint
+    def f(x):
+        nonlocal calls
+        calls += 1
+        return x * x * float(calls)
+
+    x = Value(3.0)
+    y = f(x)
+    assert gradients(y, [x]) == [6.0]
+    with pytest.raises(RuntimeError, match="must do the same in each call"):
+        gradients(y, [x], create_graph=True)
+
+
+def test_implicit_functions_under_no_grad():
+    with no_grad():
+        y = cubic(Value(1.5), 0.5)
+        assert grad_of(cubic)(1.5, 0.5) != 0.0
+    assert (y.is_leaf, y.data) == (True, cubic(1.5, 0.5))
+
+
 def test_custom_and_implicit_within_condensed_and_the_reverse():
     root = implicit(lambda y, x: y * y - x, math.sqrt)
 

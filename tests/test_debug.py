@@ -241,6 +241,50 @@ def test_the_backward_pass_of_a_transformation():
         assert message.endswith(place("inside a transformation"))
 
 
+@pytest.mark.parametrize(
+    "transformed",
+    [
+        lambda f: ab.jvp(f, (0.0,), (1.0,)), lambda f: ab.hvp(f, (0.0,), (1.0,)),
+        lambda f: ab.hessian(f)(0.0), lambda f: ab.grad(ab.grad(f))(0.0),
+        lambda f: ab.vjp(f, 0.0)[1](1.0), lambda f: ab.grad(checkpoint(f))(0.0),
+    ],
+)  # fmt: skip
+def test_any_transformation_names_the_line(transformed):
+    def f(x):
+        return ab.sqrt(x)  # below the transformation
+
+    message = anomaly(lambda: transformed(f))
+    assert "pass of sqrt handed on inf" in message
+    assert message.endswith(place("below the transformation"))
+
+
+def test_a_pole_of_the_second_derivative_only():
+    def f(x):
+        return x**1.5  # is smooth once
+
+    assert ab.grad(f)(0.0) == 0.0
+    with detect_anomaly():
+        assert ab.grad(f)(0.0) == 0.0
+    for second in (ab.hessian(f), ab.grad(ab.grad(f))):
+        assert anomaly(lambda second=second: second(0.0)).endswith(place("is smooth once"))
+
+
+def test_derivatives_are_the_same_under_watch():
+    def f(x):
+        return ab.sin(x[0] * x[1]) + x[0] ** 3
+
+    at, v = [0.5, 2.0], [1.0, -1.0]
+    verbs = [
+        lambda: ab.grad(f)(at), lambda: ab.hessian(f)(at), lambda: ab.hvp(f, (at,), (v,))[0],
+        lambda: ab.jacobian(f)(at), lambda: [ab.jvp(f, (at,), (v,))[1]],
+    ]  # fmt: skip
+    for verb in verbs:
+        with detect_anomaly():
+            found = verb()
+        np.testing.assert_allclose(found, verb(), rtol=1e-14)
+        assert all(type(x) is float for x in np.ravel(np.array(found, dtype=object)))
+
+
 def test_a_replaced_gradient_is_the_hooks_affair():
     x = Value(2.0)
     y = x * 3.0

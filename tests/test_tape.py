@@ -10,8 +10,9 @@ from strategies import eager, expressions
 
 import autograd_bp as ab
 from autograd_bp import Value, gradients, topological_order
-from autograd_bp.tape import Tape
+from autograd_bp.tape import Tape, condense
 from autograd_bp.transforms import pull_back
+from autograd_bp.value import collect, consumers_first
 
 numbers = st.floats(-2, 2)
 directions = st.lists(numbers, min_size=4, max_size=4)  # for as many leaves as there may be
@@ -82,6 +83,35 @@ def test_a_second_sweep_is_the_derivative_of_the_first(expression, direction):
         row = gradients(d, x) if isinstance(d, Value) else [0.0] * len(x)
         true = sum(a * b for a, b in zip(row, t, strict=True))
         assert abs(got - true) <= 1e-11 * (1.0 + scale) ** 2
+
+
+@given(expressions())
+def test_a_condensed_graph_is_a_tape_cut_where_it_was_entered(expression):
+    """`condense` finds what the nodes of a list stand on, and the same derivatives."""
+    leaves = [Value(x) for x in expression.leaves]
+    entries = [x * 1.0 for x in leaves]
+    made = []
+    with collect(made):
+        y = expression.build(entries, eager)[-1]
+    base, row = condense(made, y)
+    kinds = {id(node) for node in made}
+    needed = topological_order(y)
+    stands_on = {id(p) for n in needed if id(n) in kinds for p in n.parents if id(p) not in kinds}
+    assert {id(x) for x in base} == stands_on
+    assert len(base) == len(stands_on)
+    assert list(map(repr, row)) == list(map(repr, Tape(base, [y], cut=True).pull_back([1.0])))
+    assert topological_order(y) == needed  # and no mark is left
+
+
+@given(expressions())
+def test_a_walk_that_stops(expression):
+    leaves = [Value(x) for x in expression.leaves]
+    entries = [x * 1.0 for x in leaves]
+    y = expression.build(entries, eager)[-1]
+    everything = consumers_first([y])
+    before = {id(node) for node in (*leaves, *entries)}
+    assert consumers_first([y], entries) == [n for n in everything if id(n) not in before]
+    assert consumers_first([y]) == everything
 
 
 # --- what is an input ----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the transformations promise: structures, closures, costs in calls and sweeps, errors."""
 
 import math
+import re
 import threading
 from collections import Counter, OrderedDict, namedtuple
 
@@ -301,6 +302,27 @@ def test_under_no_grad_a_derivative_is_right_or_refused():
             assert "no_grad" in str(error)  # noqa: PT017
         else:
             assert found == [6.0, 6.0, 6.0]
+
+
+def test_under_no_grad_in_another_transformation_a_derivative_is_a_constant():
+    def f(x):
+        with no_grad():
+            frozen = grad_of(lambda y: y**3)(x) + hessian(lambda y: y**3)(x)
+        return x * frozen
+
+    assert grad_of(f)(2.0) == 12.0 + 12.0
+
+
+VERBS = [
+    grad_of, value_and_grad, vjp, jvp, jacobian, hessian, hvp, gradients, ab.custom, ab.implicit,
+    ab.checkpoint, ab.check_grads,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_each_verb_states_its_cost_and_has_an_example(verb):
+    assert ">>>" in verb.__doc__
+    assert re.search(r"\bcosts?\b", verb.__doc__, re.IGNORECASE)
 
 
 def test_no_grad_within_the_function_makes_a_constant():
