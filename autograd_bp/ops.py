@@ -202,9 +202,8 @@ def grouped(op: Op, operands: Sequence[Any]) -> list[Any]:
 
 
 CODES: dict[str, int] = {op.name: code for code, op in enumerate(TABLE)}
-CODES_END = 128
-"""Every code is smaller; the last is left to operations that are no row."""
-"""The position of each operation in `TABLE`; a node stores it instead of the name."""
+CODE_BITS = 7
+"""How many bits a code takes; the last is left to operations that are no row."""
 
 CONSTANTS: dict[str, float] = {
     "LN2": math.log(2.0),

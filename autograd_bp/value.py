@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
@@ -68,21 +69,26 @@ NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
 ROW = cython.declare(cython.int, 1)
 OTHERS = cython.declare(cython.int, 2)
-CODES_END = cython.declare(cython.int, ops.CODES_END)
-CUSTOM = cython.declare(cython.short, ops.CODES_END - 1)  # no row: the node has its own rule
+CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
+CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
+CONSUMER = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
+MANY = cython.declare(cython.longlong, 1 << 40)  # more consumers than there can be
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _tracing: ContextVar[bool] = ContextVar("tracing", default=False)
-_after_backward: ContextVar[tuple[Callable[[list[Value]], object], ...]] = ContextVar(
-    "after_backward", default=()
+_derivative_watchers: ContextVar[tuple[Callable[..., object], ...]] = ContextVar(
+    "derivative_watchers", default=()
 )
-_watchers: ContextVar[tuple[Callable[[Value], object], ...]] = ContextVar("watchers", default=())
+# Functions, and the list that `collect` fills.
+_watchers: ContextVar[tuple[Any, ...]] = ContextVar("watchers", default=())
 # How many contexts (no_grad, watch) are open in all threads: operations look no further at 0.
 _contexts = cython.declare(cython.int, 0)
 
 # Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
 _leaves_need_care = cython.declare(cython.bint, False)
+
+_in_pass = cython.declare(cython.bint, False)  # whether a backward pass is going on
 
 # Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
 # nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
@@ -160,7 +166,7 @@ class Value:
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
     # The operation's position in the table, 0 for a leaf. While a graph is being sorted, a
-    # consumer not yet met adds CODES_END to it: one field fewer in every node.
+    # consumer not yet met adds CONSUMER to it: one field fewer in every node.
     _code: cython.longlong
     _data: float
     _grad: float
@@ -251,12 +257,12 @@ class Value:
         """The operation: a row of the table, or what `autograd_bp.custom` made."""
         if self._details is not None and self._details.rule is not None:
             return self._details.rule
-        return TABLE[self._code % CODES_END]
+        return TABLE[self._code & CODE]
 
     @property
     def is_leaf(self) -> bool:
         """Whether this node was given, not computed."""
-        return self._code % CODES_END == 0
+        return not self._code & CODE
 
     @property
     def operands(self) -> tuple[Number, ...]:
@@ -267,7 +273,7 @@ class Value:
         """
         a: Number = self._da if self._a is None else self._a
         b: Number = self._db if self._b is None else self._b
-        code: cython.int = self._code % CODES_END
+        code: cython.int = self._code & CODE
         details: _Details | None = self._details
         if details is None or not (details.operands or code == DOT):
             return (a, b)[: len(TABLE[code].operands)]
@@ -328,39 +334,43 @@ class Value:
 
             return backward_graph(self, seed)
         start: float = _number(seed, "seed")
-        with sorting:
+        with one_pass:
             order: list[Value] = _consumers_first([self], _leaves_need_care)
             before = _clear_grads(order)
-            self._grad += start
+            try:
+                self._grad += start
+                for node in order:
+                    d = node._details
+                    if d is not None and d.hooks is not None:
+                        node._grad = run_hooks(node, node._grad)
+                    g = node._grad
+                    p = node._a
+                    if p is not None:
+                        p._grad += g * node._da
+                    p = node._b
+                    if p is not None:
+                        p._grad += g * node._db
+                    if d is not None and d.has_node:
+                        if d.has_node & ROW:
+                            _hand_on(g, d, d.operands, 0)
+                        if d.has_node & OTHERS:
+                            _hand_on(g, d, d.others, len(d.operands))
+            finally:  # also where a hook raises
+                for node, grad in before:
+                    node._grad += grad
+        for watcher in derivative_watchers():
             for node in order:
-                d = node._details
-                if d is not None and d.hooks is not None:
-                    _run_hooks(node)
-                g = node._grad
-                p = node._a
-                if p is not None:
-                    p._grad += g * node._da
-                p = node._b
-                if p is not None:
-                    p._grad += g * node._db
-                if d is not None and d.has_node:
-                    if d.has_node & ROW:
-                        _hand_on(g, d, d.operands, 0)
-                    if d.has_node & OTHERS:
-                        _hand_on(g, d, d.others, len(d.operands))
-            for node, grad in before:
-                node._grad += grad
-        if _contexts:
-            for check in _after_backward.get():
-                check(order)
+                for p, d_p in zip(node.parents, node.local_grads, strict=True):
+                    watcher(node, p, node._grad, d_p)
         return None
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Have ``backward`` call ``hook(grad)`` with this node's whole gradient of the pass.
 
-        What the hook returns, unless None, takes the gradient's place and is handed on. Returns
-        a function that removes the hook. The hook must not hold this node itself, or the two
-        keep each other alive.
+        What the hook returns, unless None, takes the gradient's place and is handed on. With
+        ``create_graph`` the gradient may be a Value. Returns a function that removes the hook.
+        The hook must not hold this node itself, or the two keep each other alive; and it cannot
+        call ``backward``, which would overwrite the gradients of the pass that it is in.
 
         >>> x = Value(3.0)
         >>> remove = x.register_hook(lambda grad: min(grad, 1.0))
@@ -373,11 +383,11 @@ class Value:
         global _leaves_need_care
         _leaves_need_care = True
         details: _Details = _details_of(self)
-        hooks: list[Callable[[Any], Any]] = details.hooks or []
-        details.hooks = [*hooks, hook]
+        mine = partial(hook)  # an object of its own: a hook given twice is removed once
+        details.hooks = [*(details.hooks or []), mine]
 
         def remove() -> None:
-            details.hooks = [other for other in details.hooks or [] if other is not hook]
+            details.hooks = [other for other in details.hooks or [] if other is not mine]
 
         return remove
 
@@ -793,7 +803,11 @@ def _in_context(node: Value) -> object:
         node._code = 0
     else:
         for watcher in _watchers.get():
-            watcher(node)
+            if type(watcher) is list:
+                made: list[Value] = watcher
+                made.append(node)
+            else:
+                watcher(node)
     return None
 
 
@@ -906,15 +920,15 @@ def restore(
 
 def rebuilt(*record: Any) -> Value:
     """What `restore` makes, also within `no_grad`: a copy of a graph is a graph."""
-    if not _contexts or _recording.get():
+    if is_recording():
         return restore(*record)
-    with _context(_recording, True):
+    with recording():
         return restore(*record)
 
 
 def recorded(node: Value) -> tuple[Any, ...]:
     """What `restore` makes the node from again."""
-    op = node.rule if node._code % CODES_END == CUSTOM else node.op
+    op = node.rule if node._code & CODE == CUSTOM else node.op
     return op, node.operands, node._data, node.local_grads, node.label, node.scope
 
 
@@ -1160,20 +1174,20 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
     order: list[Value] = []
     try:
         for node in roots:
-            if node._code < CODES_END:
+            if node._code < CONSUMER:
                 found.append(node)
-            node._code += CODES_END
+            node._code += CONSUMER
         for node in found:  # which grows as it is read
             p = node._a
             if p is not None and (p._code or leaves):
-                if p._code < CODES_END:
+                if p._code < CONSUMER:
                     found.append(p)
-                p._code += CODES_END
+                p._code += CONSUMER
             p = node._b
             if p is not None and (p._code or leaves):
-                if p._code < CODES_END:
+                if p._code < CONSUMER:
                     found.append(p)
-                p._code += CODES_END
+                p._code += CONSUMER
             d = node._details
             if d is not None and (d.is_inner or leaves):
                 _count(d.operands, found, leaves)
@@ -1181,19 +1195,19 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
         found = []  # it may be long
 
         for node in roots:
-            node._code -= CODES_END
-            if node._code < CODES_END:
+            node._code -= CONSUMER
+            if node._code < CONSUMER:
                 order.append(node)
         for node in order:  # likewise
             p = node._b
             if p is not None and (p._code or leaves):
-                p._code -= CODES_END
-                if p._code < CODES_END:
+                p._code -= CONSUMER
+                if p._code < CONSUMER:
                     order.append(p)
             p = node._a
             if p is not None and (p._code or leaves):
-                p._code -= CODES_END
-                if p._code < CODES_END:
+                p._code -= CONSUMER
+                if p._code < CONSUMER:
                     order.append(p)
             d = node._details
             if d is not None and (d.is_inner or leaves):
@@ -1213,9 +1227,9 @@ def _count(row: tuple[Any, ...], found: list[Value], leaves: cython.bint) -> obj
         if type(x) is not float and isinstance(x, Value):  # the former is quicker
             p = x
             if p._code or leaves:
-                if p._code < CODES_END:
+                if p._code < CONSUMER:
                     found.append(p)
-                p._code += CODES_END
+                p._code += CONSUMER
     return None
 
 
@@ -1227,8 +1241,8 @@ def _let_out(row: tuple[Any, ...], order: list[Value], leaves: cython.bint) -> o
         if type(x) is not float and isinstance(x, Value):  # the former is quicker
             p = x
             if p._code or leaves:
-                p._code -= CODES_END
-                if p._code < CODES_END:
+                p._code -= CONSUMER
+                if p._code < CONSUMER:
                     order.append(p)
     return None
 
@@ -1263,14 +1277,39 @@ def _clear_grads(order: list[Value]) -> list[tuple[Value, float]]:
     return before
 
 
-@cython.cfunc
-def _run_hooks(node: Value) -> object:
-    details: _Details = _details_of(node)
-    for hook in details.hooks or []:
-        result = hook(node._grad)
+def run_hooks(node: Value, grad: Any) -> Any:
+    """The gradient that a node hands on: what its hooks make of the one that reached it."""
+    details: _Details | None = node._details
+    for hook in (details.hooks if details is not None else None) or []:
+        result = hook(grad)
         if result is not None:
-            node._grad = _number(result, "the gradient that a hook returns")
-    return None
+            keep = isinstance(grad, Value) and isinstance(result, Value)
+            grad = result if keep else _number(result, "the gradient that a hook returns")
+    return grad
+
+
+class _OnePass:
+    """The context of a backward pass: threads take turns, and a hook cannot begin another."""
+
+    def __enter__(self) -> None:
+        global _in_pass
+        sorting.acquire()
+        if _in_pass:
+            sorting.release()
+            raise RuntimeError(
+                "backward() was called by a hook, within a backward pass whose gradients it would "
+                "overwrite. In a hook, use gradients(y, xs), which leaves nodes alone; or keep "
+                "what the hook saw, and call backward() when the pass is over."
+            )
+        _in_pass = True
+
+    def __exit__(self, *error: object) -> None:
+        global _in_pass
+        _in_pass = False
+        sorting.release()
+
+
+one_pass = _OnePass()
 
 
 def _forget_counts(roots: list[Value]) -> None:
@@ -1283,7 +1322,7 @@ def _forget_counts(roots: list[Value]) -> None:
     waiting: list[Value] = list(found)
     while waiting:
         node = waiting.pop()
-        node._code %= CODES_END
+        node._code &= CODE
         new = set(node.parents) - found
         found |= new
         waiting.extend(new)
@@ -1300,11 +1339,22 @@ def _nodes(x: Any, name: str) -> list[Value]:
     return nodes
 
 
-def consumers_first(roots: Iterable[Value]) -> list[Value]:
-    """All nodes that the roots were computed from, and the roots: each before its operands."""
+def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Value]:
+    """All nodes that the roots were computed from, and the roots: each before its operands.
+
+    Nodes in ``stop`` are left out, and so is what only they were computed from.
+    """
+    node: Value
     nodes = _nodes(roots, "roots")
+    ends = _nodes(stop, "stop")
     with sorting:
-        return _consumers_first(nodes, True)
+        try:
+            for node in ends:
+                node._code += MANY
+            return _consumers_first(nodes, True)
+        finally:
+            for node in ends:
+                node._code &= CODE
 
 
 # --- switches ------------------------------------------------------------------------------------
@@ -1350,6 +1400,17 @@ def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
 
 
 @contextmanager
+def collect(made: list[Value]) -> Iterator[None]:
+    """Within it, keep every node that is made in the list, and in no other list meanwhile.
+
+    Does what ``watch(made.append)`` does, in less time.
+    """
+    others = [watcher for watcher in _watchers.get() if not isinstance(watcher, list)]
+    with _context(_watchers, (*others, made)):
+        yield
+
+
+@contextmanager
 def tracing() -> Iterator[None]:
     """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
     with _context(_tracing, True):
@@ -1357,10 +1418,34 @@ def tracing() -> Iterator[None]:
 
 
 @contextmanager
-def after_backward(check: Callable[[list[Value]], object]) -> Iterator[None]:
-    """Within it, call ``check`` after each backward pass with its nodes, consumers first."""
-    with _context(_after_backward, (*_after_backward.get(), check)):
+def recording() -> Iterator[None]:
+    """Within it, graphs are built, also where `no_grad` is open around it."""
+    if is_recording():
         yield
+    else:
+        with _context(_recording, True):
+            yield
+
+
+def is_recording() -> bool:
+    """Whether results are nodes of a graph, that is, not within `no_grad`."""
+    return not _contexts or _recording.get()
+
+
+@contextmanager
+def watch_derivatives(watcher: Callable[..., object]) -> Iterator[None]:
+    """Within it, call ``watcher(node, operand, rate, d)`` wherever a derivative passes a node.
+
+    That is in every backward and forward pass; ``d`` is ∂node/∂operand, ``rate`` the derivative
+    that it is multiplied by: backward the node's gradient, forward the operand's tangent.
+    """
+    with _context(_derivative_watchers, (*_derivative_watchers.get(), watcher)):
+        yield
+
+
+def derivative_watchers() -> tuple[Callable[..., object], ...]:
+    """Who watches derivatives in this thread or task."""
+    return _derivative_watchers.get() if _contexts else ()
 
 
 @contextmanager
