@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd_bp.draw import draw
+from autograd_bp.files import write_whole
 from autograd_bp.graph import topological_order
 from autograd_bp.ops import Op, grouped
 from autograd_bp.value import Value, consumers_first, zero_grad
@@ -80,14 +81,7 @@ class Steps:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path."""
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_text(self.html(), encoding="utf-8")
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-        return target
+        return write_whole(path, self.html().encode())
 
     def _repr_html_(self) -> str:
         frame = html.escape(self.html(), quote=True)
