@@ -69,15 +69,15 @@ class Steps:
 
     def html(self) -> str:
         """The page."""
-        page = _file("page.html")
-        for mark, text in {
+        parts = {
             "/*STYLE*/": _file("page.css"),
             "/*SCRIPT*/": _file("page.js"),
             "TITLE": html.escape(self.title),
             "/*DATA*/": _inside_script(self.data),
-        }.items():
-            page = page.replace(mark, text, 1)
-        return page
+        }
+        # In one pass, since a title or a label may look like another part's mark.
+        marks = "|".join(map(re.escape, parts))
+        return re.sub(marks, lambda mark: parts[mark[0]], _file("page.html"))
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path."""
