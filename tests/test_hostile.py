@@ -62,16 +62,26 @@ def test_pictures(text):
     assert len([e for e in tree.iter() if e.get("class") == "edge"]) == 5
 
 
-@settings(max_examples=30)
-@given(TEXTS, TEXTS)
-def test_pages(label, title):
-    _, root = graph(label, "s")
-    page = steps(root, title=title or "t").html()
+def check_page(label, title, path):
+    """The page has the elements of an ordinary one, and its data say what was given."""
+    page = steps(graph(label, "s")[1], title=title).write(path).read_text(encoding="utf-8")
     tags = Tags(page)
     assert tags.found == PLAIN.found
     assert tags.handlers == PLAIN.handlers
-    data = json.loads(re.search(r'type="application/json"[^>]*>(.*?)</script>', page, re.S)[1])
-    assert data["title"] == (title or "t")
+    data = re.search(r'type="application/json">(.*?)</script>', page, re.DOTALL)[1]
+    assert json.loads(data)["title"] == title
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_pages(text, tmp_path):
+    check_page("w", text, tmp_path / "title.html")
+    check_page(text, "t", tmp_path / "label.html")
+
+
+@settings(max_examples=30)
+@given(TEXTS, TEXTS)
+def test_pages_of_any_text(tmp_path_factory, label, title):
+    check_page(label, title or "t", tmp_path_factory.mktemp("p") / "page.html")
 
 
 @settings(max_examples=100)

@@ -81,7 +81,8 @@ class Steps:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path."""
-        return write_whole(path, self.html().encode())
+        # Half a surrogate pair, which UTF-8 has not, becomes an escape.
+        return write_whole(path, self.html().encode("utf-8", "backslashreplace"))
 
     def _repr_html_(self) -> str:
         frame = html.escape(self.html(), quote=True)
