@@ -249,6 +249,7 @@ def test_a_file_cannot_ask_for_more_than_it_has(tmp_path, metadata, changes):
         load(path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names itself")
 def test_hostile_file_names(tmp_path):
     for name in ["a b'; rm -rf ~ #.safetensors", "$(touch x)", "*?[x].safetensors", "σ\n\x1b[31m"]:
         path = save(tmp_path / name, Line())
@@ -364,6 +365,7 @@ def started(fit, tmp_path):
 KILLS = 50
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_50_times_at_any_moment(tmp_path):
     """kill -9 at random moments of training and writing; the end is that of an unkilled run.
 
