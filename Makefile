@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECT := pyproject.toml setup.py autograd_bp/value.py autograd_bp/value.pxd autograd_bp/tape.py
 
-.PHONY: help demo test test-interpreted lint bench readme clean
+.PHONY: help demo test test-interpreted lint hooks bench readme clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,6 +23,9 @@ lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(VENV)/.dev  ## check each commit before it is made
+	$(BIN)/pre-commit install
 
 bench: $(VENV)/.bench  ## the speed tables, side by side with peers
 	$(BIN)/python -m benchmarks
