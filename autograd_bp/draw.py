@@ -240,7 +240,7 @@ class _Plan:
         into = sum(len(edges) for (_, head, _), edges in lines.items() if head == box)
         out = sum(len(edges) for (tail, _, _), edges in lines.items() if tail == box)
         counts = f"{_count(self.boxes.count(box), 'node')}, {_count(into, 'edge')} in, {out} out"
-        return _framed([f"<B>{_text(title)}</B>", _faint(counts)], "scope")
+        return _framed([_bold(title), _faint(counts)], "scope")
 
 
 def _reading_order(nodes: list[Value]) -> list[int]:

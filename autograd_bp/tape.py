@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False, binding=False
 """A recorded graph as arrays: first and second derivatives in sweeps that leave the nodes alone.
 
 `Value.backward` writes gradients onto the nodes, for people to read. The transformations want

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
-# cython: initializedcheck=False, auto_pickle=False
+# cython: initializedcheck=False, auto_pickle=False, binding=False
 """The engine: scalars that remember how they were made, and the chain rule run backwards.
 
 A `Value` holds a number and links to the operands that it was computed from, each with the
@@ -696,6 +696,11 @@ class Value:
         op = f", op={self.op!r}" if self.op else ""
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        from autograd_bp.graph import reduced
+
+        return reduced(self)
 
     def __copy__(self) -> Value:
         twin = rebuilt(*recorded(self))
@@ -1451,12 +1456,13 @@ def derivative_watchers() -> tuple[Callable[..., object], ...]:
 @contextmanager
 def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
     global _contexts
-    token = variable.set(value)
+    before = variable.get()
     with sorting:
         _contexts += 1
-    try:
+    try:  # so that Ctrl-C leaves no switch on, whenever it comes
+        variable.set(value)
         yield
     finally:
+        variable.set(before)
         with sorting:
             _contexts -= 1
-        variable.reset(token)
