@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import deltas
 import digits
@@ -14,7 +16,7 @@ import neuron_graph
 
 from autograd_bp import compiled
 
-STEPS = {
+STEPS: dict[str, Callable[[Path], Any]] = {
     "1. Differentiate an expression": expression.main,
     "2. One neuron: its graph and its δ": neuron_graph.main,
     "3. Train a sigmoid MLP on two moons": moons.main,
