@@ -92,7 +92,7 @@ class TooManyBoxesError(ValueError):
         super().__init__(
             f"the picture would have {n} boxes, the limit is {limit}. Group nodes with "
             'scope("name") and fold the groups: draw(root, fold=True). Or draw a part: '
-            f"draw(an_earlier_node). Or raise the limit: draw(root, limit={10 * limit})."
+            f"draw(an_earlier_node). Or raise the limit: draw(root, limit={10 * limit or LIMIT})."
         )
 
 

@@ -110,6 +110,11 @@ def fit(
         val_rows, val_targets = _samples(*_two(validation), "validation[0]", "validation[1]")
         rows, targets = rows + val_rows, targets + val_targets
     optimizer = Adam(model.parameters(), lr=0.01) if optimizer is None else optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an Optimizer, got {optimizer!r}; write "
+            "Adam(model.parameters(), lr=0.01), or SGD(model.parameters(), lr=0.1)"
+        )
     history = History() if history is None else history
     saved = None
     if checkpoint is not None:
