@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECT := pyproject.toml setup.py autograd_bp/value.py autograd_bp/value.pxd autograd_bp/tape.py
 
-.PHONY: help demo test test-interpreted lint bench readme clean
+.PHONY: help demo test test-interpreted test-fallback lint hooks bench readme clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -19,10 +19,19 @@ test: $(VENV)/.dev  ## the whole test suite
 test-interpreted: $(VENV)/.dev  ## the same with the engine as ordinary Python
 	AUTOGRAD_BP_INTERPRETED=1 $(BIN)/pytest -n auto tests
 
+test-fallback:  ## an installation without a C compiler works, interpreted
+	$(PYTHON) -m venv .venv-fallback
+	CC=no-compiler .venv-fallback/bin/pip install --quiet .
+	cd .venv-fallback && bin/python -c "from autograd_bp import *; from autograd_bp import compiled; \
+	x = Value(3.0); (x * x).backward(); assert x.grad == 6.0 and not compiled"
+
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(VENV)/.dev  ## check each commit before it is made
+	$(BIN)/pre-commit install
 
 bench: $(VENV)/.bench  ## the speed tables, side by side with peers
 	$(BIN)/python -m benchmarks

@@ -43,12 +43,13 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
                     f"autograd_bp.{module}",
                     [f"autograd_bp/{module.replace('.', '/')}.py"],
                     extra_compile_args=flags,
-                    optional=True,
                 )
                 for module in modules
             ],
             build_dir="build",
         )
+        for extension in extensions:
+            extension.optional = True  # cythonize forgets it
     extensions.append(kernel())
 
 setup(ext_modules=extensions)

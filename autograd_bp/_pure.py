@@ -22,6 +22,7 @@ class cython:
     compiled = False
     short: TypeAlias = builtins.int
     int: TypeAlias = builtins.int
+    longlong: TypeAlias = builtins.int
     double: TypeAlias = float
     Py_ssize_t: TypeAlias = builtins.int
     bint: TypeAlias = bool

@@ -6,15 +6,16 @@ So pictures, backward, and every transformation to any order follow.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from autograd_bp.tape import Tape
-from autograd_bp.transforms import grad, jvp, on_numbers, pull_back
-from autograd_bp.trees import flatten
-from autograd_bp.value import Number, Value, restore, watch
+from autograd_bp.tape import Tape, condense
+from autograd_bp.transforms import grad, inside, is_inside, jvp, on_numbers, pull_back
+from autograd_bp.trees import Flat, flatten
+from autograd_bp.value import Number, Value, collect, derivative_watchers, recording, restore
 
 __all__ = ["checkpoint", "custom", "implicit"]
 
@@ -77,7 +78,8 @@ def custom(
 
     ``derivative(*operands)`` returns ∂f/∂operand: a number, or a tuple of one for each operand.
     Write it with the functions of this package, and it is differentiated in turn; f may use
-    anything. ``name`` stands in pictures; without it, the name of f.
+    anything. ``name`` stands in pictures; without it, the name of f. Operands and result are
+    single numbers. A call costs one of f and one of ``derivative``, and makes one node.
 
     >>> import math
     >>> from autograd_bp import cos, grad
@@ -107,7 +109,8 @@ def implicit(
     ``solve(*x)`` finds y on floats, by any means; how it does so is not differentiated. The
     derivatives are those of the implicit function theorem, ∂y/∂x = −(∂r/∂x)/(∂r/∂y), to any
     order. For a fixed point y = g(y, x), the residual is y − g(y, x). Whatever the residual
-    depends on must be among its arguments.
+    depends on must be among its arguments; y and each x are single numbers. A call costs one of
+    ``solve`` and two gradients of the residual, and makes one node.
 
     Raises ValueError where ``solve`` did not return a root, or ∂r/∂y is 0 there.
 
@@ -147,7 +150,7 @@ def _check_root(residual: Callable[..., Any], y: float, operands: Sequence[float
         raise ValueError(
             f"the equation does not define y near y = {y!r}: ∂residual/∂y is {slope!r} there"
         )
-    if not abs(r / slope) <= 1e-6 * max(1.0, abs(y)):
+    if not (math.isfinite(y) and abs(r / slope) <= 1e-6 * max(1.0, abs(y))):
         raise ValueError(
             f"solve returned y = {y!r}, where the residual is {r!r}, which is no root "
             f"(a Newton step would move y by {-r / slope!r}); iterate further or start nearer"
@@ -159,9 +162,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     The nodes that f made are dropped; each result keeps its derivatives with respect to what
     f's graph stands on, arguments and Values from outside alike. That saves the memory of f's
-    graph, and gradients need no second run of f. Derivatives of higher order do run f again.
-    Worth it where results are few: each costs a reverse sweep, and memory for a derivative
-    with respect to everything that f's graph stands on.
+    graph, and gradients need no second run of f. Derivatives of higher order do run f again, so
+    f must do the same each time; else they raise RuntimeError. Worth it where results are few:
+    each costs a reverse sweep, and memory for a derivative with respect to everything that it
+    stands on. Within `detect_anomaly` the whole graph is kept, for the operation to be named.
 
     >>> from autograd_bp import Value, graph_info
     >>> @checkpoint
@@ -178,22 +182,25 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f)
     def condensed(*args: Any, **kwargs: Any) -> Any:
-        def run() -> tuple[Any, list[Value]]:
-            made: list[Value] = []
-            with watch(made.append):
-                return f(*args, **kwargs), made
+        if derivative_watchers():
+            return f(*args, **kwargs)
+        # Derivatives within f are constants, or not, as they are in this call.
+        in_transformation = is_inside()
 
-        result, made = run()
-        results = flatten(result, "the result of f")
-        inside = {id(node) for node in made if not node.is_leaf}
-        base = {id(x): x for node in made for x in node.parents if id(x) not in inside}
-        outputs = [y for y in results.numbers if isinstance(y, Value) and id(y) in inside]
-        tape = Tape(list(base.values()), outputs, cut=True)
+        def run() -> tuple[Flat, list[Value], list[Value]]:
+            """The results, those of them that f itself computed, and all nodes that f made."""
+            made: list[Value] = []
+            with collect(made), inside(in_transformation):
+                results = flatten(f(*args, **kwargs), "the result of f")
+            computed = {id(y): y for y in results.numbers if isinstance(y, Value) and not y.is_leaf}
+            inner = set(computed).intersection(map(id, made))
+            return results, [y for k, y in computed.items() if k in inner], made
+
+        results, outputs, made = run()
         new: dict[int, Value] = {}
         for k, y in enumerate(outputs):
-            row = tape.pull_back([float(j == k) for j in range(len(outputs))])
-            rule = _Condensed(f, k, run)
-            new[id(y)] = restore(rule, tuple(base.values()), y.data, row, y.label)
+            base, row = condense(made, y)
+            new[id(y)] = restore(_Condensed(f, k, run), tuple(base), y.data, row, y.label)
         return results.build([new.get(id(y), y) for y in results.numbers])
 
     return condensed
@@ -202,24 +209,40 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 class _Condensed(Rule):
     """The operation of a result of a condensed function: its k-th that is a node."""
 
-    def __init__(self, f: Callable[..., Any], k: int, run: Callable[[], tuple[Any, list[Value]]]):
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        k: int,
+        run: Callable[[], tuple[Flat, list[Value], list[Value]]],
+    ) -> None:
         super().__init__(_name_of(f, "checkpoint"), lambda *x: ())
         self._k = k
         self._run = run
 
-    def _again(self) -> Value:
-        result, made = self._run()
-        inside = {id(node) for node in made if not node.is_leaf}
-        numbers = flatten(result, "the result of f").numbers
-        again: Value = [y for y in numbers if isinstance(y, Value) and id(y) in inside][self._k]
-        return again
+    def _again(self, operands: Sequence[Any], y: float) -> Value:
+        """The result with its graph, on these operands."""
+        with recording():
+            _, outputs, made = self._run()
+        again = outputs[self._k] if self._k < len(outputs) else None
+        base = condense(made, again)[0] if again is not None else []
+        if again is None or len(base) != len(operands) or repr(again.data) != repr(y):
+            raise RuntimeError(
+                f"{self.name} was run again for a derivative of higher order, and did not do the "
+                f"same: its result is {again!r} where it was {y!r}. A function for checkpoint must "
+                "do the same in each call (no new random numbers, no changed data of leaves)."
+            )
+        if all(old is x for old, x in zip(base, operands, strict=True)):
+            return again
+        # The node was copied, or f makes leaves of its own: build the graph on the operands.
+        twins = {id(old): x for old, x in zip(base, operands, strict=True)}
+        return copy.deepcopy(again, twins)
 
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
         nodes = [x for x in operands if isinstance(x, Value)]
-        return pull_back(nodes, [self._again()], [1.0], cut=True)
+        return pull_back(nodes, [self._again(operands, y.data)], [1.0], cut=True)
 
     def rates(
         self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
     ) -> list[float]:
         nodes = [x for x in operands if isinstance(x, Value)]
-        return Tape(nodes, [self._again()], cut=True).curve([1.0], tangents)
+        return Tape(nodes, [self._again(operands, y)], cut=True).curve([1.0], tangents)

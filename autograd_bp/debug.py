@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograd_bp.graph import topological_order
-from autograd_bp.value import Value, after_backward, compiled, watch
+from autograd_bp.transforms import deriving
+from autograd_bp.value import Value, _nodes, compiled, watch, watch_derivatives
 
 __all__ = ["GraphInfo", "detect_anomaly", "graph_info", "warn_missing_gradients"]
 
@@ -24,8 +25,9 @@ _OWN_FOLDERS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 def detect_anomaly() -> Iterator[None]:
     """Within it, the first operation that makes a NaN or an infinity raises FloatingPointError.
 
-    Forward: an operation whose operands are finite and whose result is not. Backward: a node
-    with a finite gradient that hands on one that is not. The message names the operation, the
+    Forward: an operation that makes a NaN of numbers that are none, or an infinity of finite
+    ones. Backward (and in forward mode): a node with a finite gradient that hands on one that is
+    not finite; in `Value.backward` and in all transformations. The message names the operation, the
     label, the numbers, and the line of your source that made the node. Operations are slower
     meanwhile.
 
@@ -38,27 +40,32 @@ def detect_anomaly() -> Iterator[None]:
     lines: dict[int, str] = {}  # by identity: where each node was made
 
     def forward(node: Value) -> None:
-        lines[id(node)] = line = _users_line()
-        parents = node.parents
-        if parents and not math.isfinite(node.data) and all(math.isfinite(p.data) for p in parents):
-            raise FloatingPointError(f"{_described(node)}{line}")
+        of = deriving.get()
+        if of is not None:  # a node of a derivative: it stands for the operation that it is of
+            lines[id(node)] = lines.get(id(of), "")
+            return
+        lines[id(node)] = _users_line()
+        numbers = [x.data if isinstance(x, Value) else x for x in node.operands]
+        # Only the first: infinities that were given may rightly make others.
+        new_nan = math.isnan(node.data) and not any(map(math.isnan, numbers))
+        new_infinity = math.isinf(node.data) and all(map(math.isfinite, numbers))
+        if numbers and (new_nan or new_infinity):
+            raise FloatingPointError(f"{_described(node)}{lines[id(node)]}")
 
-    def backward(order: list[Value]) -> None:
-        for node in order:
-            for parent, d in zip(node.parents, node.local_grads, strict=True):
-                if math.isfinite(_number(node)) and not math.isfinite(_number(node) * d):
-                    raise FloatingPointError(
-                        f"the backward pass of {node.op} handed on {_number(node) * d!r}: its "
-                        f"gradient is {_number(node)!r} and ∂{node.op}/∂operand is {d!r} at the "
-                        f"operand {_named(parent)}{lines.get(id(node), '')}"
-                    )
+    def derivative(
+        node: Value, operand: Value, rate: float, d: float, is_forward: bool = False
+    ) -> None:
+        if math.isfinite(rate) and not math.isfinite(rate * d):
+            sweep = "forward" if is_forward else "backward"
+            whose = "the tangent of its operand" if is_forward else "its gradient"
+            raise FloatingPointError(
+                f"the {sweep} pass of {node.op} handed on {rate * d!r}: {whose} is {rate!r} and "
+                f"∂{node.op}/∂operand is {d!r} at the operand {_named(operand)}"
+                f"{lines.get(id(node), '')}"
+            )
 
-    with watch(forward), after_backward(backward):
+    with watch(forward), watch_derivatives(derivative):
         yield
-
-
-def _number(node: Value) -> float:
-    return node.grad.data if isinstance(node.grad, Value) else float(node.grad)
 
 
 def _described(node: Value) -> str:
@@ -100,7 +107,7 @@ def graph_info(root: Value) -> GraphInfo:
     >>> info.nodes, info.leaves, info.depth, info.operations
     (4, 1, 3, {'*': 1, '+': 1, 'tanh': 1})
     """
-    order = topological_order(root)
+    order = topological_order(_nodes([root], "root"))
     depth: dict[int, int] = {}
     memory = 0
     # A number that the interpreter keeps as an object of its own takes 24 bytes more.
@@ -128,10 +135,10 @@ def warn_missing_gradients(root: Value, parameters: Iterable[Value]) -> list[Val
     >>> print(caught[0].message)
     'b' gets no gradient: the root was computed from a detached copy of it
     """
-    order = topological_order(root)
+    order = topological_order(_nodes([root], "root"))
     reached = {id(node) for node in order}
     labels = {node.label for node in order if node.is_leaf and node.label}
-    missing = [p for p in parameters if id(p) not in reached]
+    missing = [p for p in _nodes(parameters, "parameters") if id(p) not in reached]
     for p in missing:
         if root.is_leaf:
             why = "the root is a leaf; was it computed under no_grad() or detached?"

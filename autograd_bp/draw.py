@@ -30,7 +30,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import secrets
 import threading
 from collections.abc import Iterable
 from contextlib import closing
@@ -39,6 +38,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from autograd_bp.files import write_whole
 from autograd_bp.graph import topological_order
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.value import Value
@@ -92,7 +92,7 @@ class TooManyBoxesError(ValueError):
         super().__init__(
             f"the picture would have {n} boxes, the limit is {limit}. Group nodes with "
             'scope("name") and fold the groups: draw(root, fold=True). Or draw a part: '
-            f"draw(an_earlier_node). Or raise the limit: draw(root, limit={10 * limit})."
+            f"draw(an_earlier_node). Or raise the limit: draw(root, limit={10 * limit or LIMIT})."
         )
 
 
@@ -240,7 +240,7 @@ class _Plan:
         into = sum(len(edges) for (_, head, _), edges in lines.items() if head == box)
         out = sum(len(edges) for (tail, _, _), edges in lines.items() if tail == box)
         counts = f"{_count(self.boxes.count(box), 'node')}, {_count(into, 'edge')} in, {out} out"
-        return _framed([f"<B>{_text(title)}</B>", _faint(counts)], "scope")
+        return _framed([_bold(title), _faint(counts)], "scope")
 
 
 def _reading_order(nodes: list[Value]) -> list[int]:
@@ -527,9 +527,9 @@ class _Rendering:
             target = Path(self.directory if directory is None else "") / outfile
             kind = format or target.suffix[1:].lower() or self.format
             source = target.with_suffix(".gv")
-        _write(target, self.pipe(format=kind, **options))
+        write_whole(target, self.pipe(format=kind, **options))
         if not cleanup and source != target:
-            _write(source, self.source.encode(self.encoding))
+            write_whole(source, self.source.encode(self.encoding))
         if view:
             _package("graphviz").view(str(target), quiet=quiet_view)
         return str(target)
@@ -544,17 +544,6 @@ def _lay_out(source: str, engine: str, kind: str) -> bytes:
     with _one_at_a_time, closing(pygraphviz.AGraph(string=source)) as graph:
         picture: bytes = graph.draw(format=kind, prog=engine)
     return picture
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _package(name: str) -> Any:

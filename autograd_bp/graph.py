@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -42,8 +41,10 @@ def scope(name: str) -> Iterator[None]:
     >>> z.scope
     'mlp/layer 1'
     """
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"name must be a str that is not empty, got {name!r}")
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {name!r}; write scope(str(...))")
+    if not name.strip():
+        raise ValueError(f"name must hold more than spaces, got {name!r}: pictures print it")
     path = f"{_open_scope.get()}/{name}".lstrip("/")
     token = _open_scope.set(path)
 
@@ -102,12 +103,9 @@ def _restore(grad: float, *record: Any) -> Value:
     return node
 
 
-def _reduce(node: Value) -> tuple[Any, ...]:
+def reduced(node: Value) -> tuple[Any, ...]:
     if not node.is_leaf and id(node) not in _ready.ids:
         return _last, (_Ancestry(node),)
     _ready.ids.discard(id(node))
     grad = node.grad.data if isinstance(node.grad, Value) else node.grad
     return _restore, (grad, *recorded(node))
-
-
-copyreg.pickle(Value, _reduce)

@@ -147,7 +147,8 @@ TABLE: list[Op] = [
     _row("lgamma", "x", "lgamma(x)", ["polygamma(0.0, x)"], "ln|Γ(x)|",
          domain="x > 0 or x != floor(x) or x == -inf"),
     _row("polygamma", "n x", "polygamma(n, x)", ["nan", "polygamma(n + 1.0, x)"], "ψ⁽ⁿ⁾(x)",
-         domain="constant(n) and 0 <= n <= 100 and n == floor(n) and (x > 0 or x != floor(x))"),
+         domain="constant(n) and 0 <= n <= 100 and n == floor(n) "
+                "and (x > 0 or x != floor(x) or x == -inf)"),
 
     # Choices. A comparison is a node only while a function is traced; else it is a bool.
     _row("<", "a b", "1.0 if a < b else 0.0", ["0.0", "0.0"], "a < b"),
@@ -202,7 +203,8 @@ def grouped(op: Op, operands: Sequence[Any]) -> list[Any]:
 
 
 CODES: dict[str, int] = {op.name: code for code, op in enumerate(TABLE)}
-"""The position of each operation in `TABLE`; a node stores it instead of the name."""
+CODE_BITS = 7
+"""How many bits a code takes; the last is left to operations that are no row."""
 
 CONSTANTS: dict[str, float] = {
     "LN2": math.log(2.0),
@@ -383,7 +385,8 @@ def domain_error(
     message = (
         f"{call if op.name.isidentifier() else f' {op.name} '.join(op.operands)} "
         f"is defined for {op.domain}; got {got}{node}. "
-        "Keep the operand inside, for instance with clip, maximum or where."
+        "Keep the operand inside, for instance with clip or maximum."
+        + (" An exponent that is a plain number is constant." if op.name == "**" else "")
     )
     by_zero = op.name == "/" or (op.name == "**" and operands[0] == 0)
     return ZeroDivisionError(message) if by_zero else ValueError(message)

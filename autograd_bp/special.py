@@ -26,16 +26,16 @@ def polygamma(n: float, x: float) -> float:
     1.0
     """
     order = int(n)
-    if math.isnan(x):
-        return x
-    if order != n or not 0 <= order <= 100 or x == -math.inf or (x <= 0 and x == math.floor(x)):
+    if math.isnan(x) or x == -math.inf:  # it has no limit there
+        return math.nan
+    if order != n or not 0 <= order <= 100 or (x <= 0 and x == math.floor(x)):
         raise ValueError("outside the domain of polygamma")
     if x == math.inf:
         return math.inf if order == 0 else 0.0
     try:
         return _reflected(order, x) if x < 0 else _positive(order, x)
-    except OverflowError:  # so near to the pole at 0 that the value exceeds the largest float
-        return -math.inf if order % 2 == 0 and x > 0 else math.inf
+    except OverflowError:  # so near to a pole that the value exceeds the largest float
+        return -math.inf if order % 2 == 0 and x > round(x) else math.inf
 
 
 def _positive(n: int, x: float) -> float:

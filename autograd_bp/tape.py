@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False, binding=False
 """A recorded graph as arrays: first and second derivatives in sweeps that leave the nodes alone.
 
 `Value.backward` writes gradients onto the nodes, for people to read. The transformations want
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from autograd_bp import ops
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
-from autograd_bp.value import consumers_first, sorting
+from autograd_bp.value import _nodes, consumers_first, sorting
 
 try:
     from autograd_bp._pure import cython
@@ -27,10 +28,12 @@ if cython.compiled:
 else:
     from autograd_bp.value import Value
 
-__all__ = ["Tape"]
+__all__ = ["Tape", "condense"]
 
 MUL = cython.declare(cython.short, CODES["*"])
 DOT = cython.declare(cython.short, CODES["dot"])
+CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
+CODE_BITS = cython.declare(cython.int, ops.CODE_BITS)
 # Operations whose local derivatives are constants or values of operands.
 _STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
 
@@ -73,51 +76,84 @@ class Tape:
         self, inputs: Sequence[Value], outputs: Sequence[Value], cut: bool = False
     ) -> None:
         node: Value
-        p: Value | None
         found: cython.int
         edges: cython.int = 0
+        leaves: cython.int = 0
         nodes: list[Value] = []
-        leaves: set[int] = {id(x) for x in inputs} if cut else set()
+        given: list[Value] = _nodes(inputs, "inputs")
         with sorting:
-            order: list[Value] = consumers_first(outputs)
+            order: list[Value] = consumers_first(outputs, given if cut else ())
             order.reverse()
             try:
-                for node in inputs:
-                    node._pending = -1
+                for node in given:
+                    if not cut:
+                        _mark(node, -1)
+                    elif _marked(node) == 0:
+                        nodes.append(node)
+                        _mark(node, len(nodes))
+                leaves = len(nodes)
                 for node in order:
-                    found = 0
-                    if leaves and id(node) in leaves:
+                    found = _numbered_operands(node)
+                    if found or _marked(node):
                         nodes.append(node)
-                        node._pending = len(nodes)
-                        continue
-                    p = node._a
-                    if p is not None and p._pending > 0:
-                        found += 1
-                    p = node._b
-                    if p is not None and p._pending > 0:
-                        found += 1
-                    if node._details is not None:
-                        for x in node._details.operands + node._details.others:
-                            if isinstance(x, Value):
-                                p = x
-                                if p._pending > 0:
-                                    found += 1
-                    if found or node._pending:
-                        nodes.append(node)
-                        node._pending = len(nodes)
+                        _mark(node, len(nodes))
                         edges += found
-                self._inputs = _indices(inputs)
-                self._outputs = _indices(outputs)
-                self._record(nodes, edges, leaves)
+                self._record(nodes, edges, leaves, given, outputs, True)
             finally:
                 for node in nodes:
-                    node._pending = 0
-                for node in inputs:
-                    node._pending = 0
+                    _mark(node, 0)
+                for node in given:
+                    _mark(node, 0)
 
     @cython.cfunc
-    def _record(self, nodes: list[Value], edges: cython.int, leaves: set[int]) -> object:
-        """Fill the arrays, while each node's ``_pending`` is its index plus one."""
+    def _lead_through(self, made: list[Value], y: Value) -> list[Value]:
+        """Become the tape of the part of ``made`` that leads to y; see `condense`."""
+        node: Value
+        i: cython.Py_ssize_t
+        edges: cython.int = 0
+        nodes: list[Value] = []
+        base: list[Value] = []
+        with sorting:
+            try:
+                # From y back: which of the nodes does it need?
+                _mark(y, 1)
+                for i in range(len(made) - 1, -1, -1):
+                    node = made[i]
+                    if _marked(node) and node._code & CODE:
+                        nodes.append(node)
+                        edges += _mark_operands(node)
+                nodes.reverse()
+                # What else was reached is what those stand on; in the order in which they use it.
+                for node in nodes:
+                    _mark(node, -1)
+                for node in nodes:
+                    _collect_marked_operands(node, base)
+                nodes = base + nodes
+                for i in range(len(nodes)):
+                    node = nodes[i]
+                    _mark(node, i + 1)
+                self._record(nodes, edges, len(base), base, [y], False)
+            finally:
+                _mark(y, 0)
+                for node in made:
+                    _forget_marks(node)
+        return base
+
+    @cython.cfunc
+    def _record(
+        self,
+        nodes: list[Value],
+        edges: cython.int,
+        leaves: cython.int,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        bends: cython.bint,
+    ) -> object:
+        """Fill the arrays, while each node's mark is its index plus one.
+
+        The first ``leaves`` nodes are taken for leaves. Without ``bends`` the tape has no
+        second derivatives.
+        """
         node: Value
         p: Value | None
         i: cython.int
@@ -127,23 +163,22 @@ class Tape:
         b: cython.int
         start: cython.int
         e: cython.int = 0
+        self._inputs = _indices(inputs)
+        self._outputs = _indices(outputs)
         self._size = len(nodes)
         self._first = _ints(self._size + 1)
         self._operand = _ints(edges)
         self._partner = _ints(edges)
         self._partial = _doubles(edges)
         self._bends = [None] * self._size
-        for i in range(self._size):
+        for i in range(leaves, self._size):
             node = nodes[i]
             start = e
-            if leaves and id(node) in leaves:
-                self._first[i + 1] = e
-                continue
             p = node._a
-            a = p._pending - 1 if p is not None else -1
+            a = _marked(p) - 1 if p is not None else -1
             p = node._b
-            b = p._pending - 1 if p is not None else -1
-            product: bool = node._code == MUL
+            b = _marked(p) - 1 if p is not None else -1
+            product: bool = node._code & CODE == MUL
             if a >= 0:
                 self._operand[e] = a
                 self._partial[e] = node._da
@@ -166,7 +201,7 @@ class Tape:
                         self._partner[e] = indices[(k + n) % (2 * n)] if n else -1
                         e += 1
             self._first[i + 1] = e
-            if e > start and node._code not in _STRAIGHT:
+            if bends and e > start and node._code & CODE not in _STRAIGHT:
                 self._bends[i] = _bend(node)
         return None
 
@@ -259,6 +294,123 @@ class Tape:
         PyMem_Free(self._partial)
 
 
+def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
+    """What y was computed from outside of ``made``, and ∂y/∂each.
+
+    ``made`` holds nodes in the order in which they were made, y among them. Costs time in
+    proportion to it, whatever the size of the graph that y stands on.
+
+    >>> from autograd_bp import Value
+    >>> x, y = Value(2.0, "x"), Value(3.0, "y")
+    >>> u = x * y
+    >>> v = u * x
+    >>> base, row = condense([u, v], v)
+    >>> [node.label for node in base], row
+    (['x', 'y'], [12.0, 4.0])
+    """
+    tape: Tape = Tape.__new__(Tape)
+    base = tape._lead_through(_nodes(made, "made"), y)
+    return base, tape.pull_back([1.0])
+
+
+@cython.inline
+@cython.cfunc
+def _marked(node: Value) -> cython.int:
+    """A number that stands on a node for as long as its tape is made, above the code; or 0."""
+    mark: cython.int = node._code >> CODE_BITS
+    return mark
+
+
+@cython.inline
+@cython.cfunc
+def _mark(node: Value, mark: cython.longlong) -> object:
+    node._code = node._code & CODE | mark << CODE_BITS
+    return None
+
+
+@cython.cfunc
+def _numbered_operands(node: Value) -> cython.int:
+    """How many operands have their place on the tape already."""
+    p: Value | None
+    count: cython.int = 0
+    p = node._a
+    if p is not None and _marked(p) > 0:
+        count += 1
+    p = node._b
+    if p is not None and _marked(p) > 0:
+        count += 1
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                if _marked(p) > 0:
+                    count += 1
+    return count
+
+
+@cython.cfunc
+def _mark_operands(node: Value) -> cython.int:
+    """Set a mark on each operand; returns how many links to them there are."""
+    p: Value | None
+    count: cython.int = 0
+    p = node._a
+    if p is not None:
+        _mark(p, 1)
+        count += 1
+    p = node._b
+    if p is not None:
+        _mark(p, 1)
+        count += 1
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                _mark(p, 1)
+                count += 1
+    return count
+
+
+@cython.cfunc
+def _collect_marked_operands(node: Value, base: list[Value]) -> object:
+    """Append the operands that have the mark, each once."""
+    p: Value | None
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                if _marked(p) == 1:
+                    _mark(p, -1)
+                    base.append(p)
+    p = node._a
+    if p is not None and _marked(p) == 1:
+        _mark(p, -1)
+        base.append(p)
+    p = node._b
+    if p is not None and _marked(p) == 1:
+        _mark(p, -1)
+        base.append(p)
+    return None
+
+
+@cython.cfunc
+def _forget_marks(node: Value) -> object:
+    """Take the marks off a node and its operands."""
+    p: Value | None
+    _mark(node, 0)
+    p = node._a
+    if p is not None:
+        _mark(p, 0)
+    p = node._b
+    if p is not None:
+        _mark(p, 0)
+    if node._details is not None and node._details.has_node:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                p = x
+                _mark(p, 0)
+    return None
+
+
 @cython.cfunc
 def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
     """The rule for the rates of a node's local derivatives, and the point where to ask it."""
@@ -269,15 +421,16 @@ def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
     a: Value | None = node._a
     b: Value | None = node._b
     mask: cython.int = 0
-    if a is not None and a._pending > 0:
+    if a is not None and _marked(a) > 0:
         mask += 1
-    if b is not None and b._pending > 0:
+    if b is not None and _marked(b) > 0:
         mask += 2
     p: float = node._da if a is None else a._data
-    if len(TABLE[node._code].operands) == 1:
-        return second_rule(node._code, mask), (p, node._data)
+    code: cython.int = node._code & CODE
+    if len(TABLE[code].operands) == 1:
+        return second_rule(code, mask), (p, node._data)
     q: float = node._db if b is None else b._data
-    return second_rule(node._code, mask), (p, q, node._data)
+    return second_rule(code, mask), (p, q, node._data)
 
 
 class _ManyOperands:
@@ -325,7 +478,7 @@ def _indices(nodes: Sequence[object]) -> list[int]:
     for x in nodes:
         if isinstance(x, Value):
             node: Value = x
-            indices.append(max(node._pending - 1, -1))
+            indices.append(max(_marked(node) - 1, -1))
         else:
             indices.append(-1)
     return indices

@@ -6,8 +6,9 @@ another transformation, or where an argument holds a Value, the derivative must 
 differentiable itself: then the same rows of the table are read on nodes and give a graph.
 
 A Value that the function takes from outside its arguments is a constant, unless an enclosing
-transformation made it. Variables are told apart by their nodes, so a derivative inside a
-derivative never mistakes the outer variable for its own (no perturbation confusion).
+transformation made it. Within `no_grad`, derivatives are found all the same, as plain numbers.
+Variables are told apart by their nodes, so a derivative inside a derivative never mistakes the
+outer variable for its own (no perturbation confusion).
 
 Costs are in units of one call of the function on Values: recording it, and sorting.
 """
@@ -15,52 +16,85 @@ Costs are in units of one call of the function on Values: recording it, and sort
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.ops import CODES, IEEE, TABLE, Op, Reading, grouped
+from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
-from autograd_bp.trees import Flat, Tree, blocks, flatten
-from autograd_bp.value import Number, Value, apply, consumers_first, restore, sum_of
+from autograd_bp.trees import Flat, Tree, blocks, flatten, together
+from autograd_bp.value import (
+    Number,
+    Value,
+    _nodes,
+    _number,
+    apply,
+    consumers_first,
+    derivative_watchers,
+    is_recording,
+    one_pass,
+    recording,
+    restore,
+    run_hooks,
+    sum_of,
+)
 
 __all__ = [
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
 ]  # fmt: skip
 
-_DIVISION = TABLE[CODES["/"]]
 _inside: ContextVar[bool] = ContextVar("inside_a_transformation", default=False)
+
+deriving: ContextVar[Value | None] = ContextVar("deriving", default=None)
+"""The node that a derivative is being made of, where `watch_derivatives` is open."""
 
 
 @contextmanager
 def on_numbers() -> Iterator[None]:
     """Within it, transformations of plain numbers give plain numbers, even in another one."""
-    token = _inside.set(False)
+    with inside(False):
+        yield
+
+
+@contextmanager
+def inside(transformation: bool) -> Iterator[None]:
+    """Set whether derivatives of plain numbers are to be differentiable in turn."""
+    token = _inside.set(transformation)
     try:
         yield
     finally:
         _inside.reset(token)
 
 
+def is_inside() -> bool:
+    """Whether an enclosing transformation is at work."""
+    return _inside.get()
+
+
 # --- the table read on nodes ---------------------------------------------------------------------
 
 
-def _divide(a: Number, b: Number) -> Number:
-    """a/b; in a derivative, a pole is ±inf and no error."""
-    try:
-        return a / b
-    except ZeroDivisionError:
-        numbers = float(_real(a)), float(_real(b))
-        y = IEEE.value(_DIVISION)(*numbers)
-        partials = [
-            partial(*numbers, y)
-            for partial, x in zip(IEEE.partials(_DIVISION), (a, b), strict=True)
-            if isinstance(x, Value)
-        ]
-        return restore("/", (a, b), y, partials) if partials else float(y)
+def _everywhere(op: Op) -> Callable[..., Number]:
+    """An operation as derivatives need it: beyond its domain as IEEE 754 has it, and no error."""
+
+    def function(*operands: Number) -> Number:
+        try:
+            result: Number = apply(op.name, *operands)
+        except (ValueError, ZeroDivisionError):
+            numbers = [float(_real(x)) for x in operands]
+            y = IEEE.value(op)(*numbers)
+            partials = [
+                partial(*numbers, y)
+                for partial, x in zip(IEEE.partials(op), operands, strict=True)
+                if isinstance(x, Value)
+            ]
+            return restore(op.name, operands, y, partials) if partials else float(y)
+        return result
+
+    return function
 
 
 def _real(x: Number) -> float:
@@ -69,9 +103,11 @@ def _real(x: Number) -> float:
 
 def _node_arithmetic() -> dict[str, Any]:
     named = {name: getattr(functions, name) for name in functions.__all__}
+    bounded = {op.name: _everywhere(op) for op in TABLE if op.domain and not op.is_nary}
+    named |= {name: bounded[name] for name in named if name in bounded}
     return named | {
-        "div": _divide,
-        "pow": lambda a, b: apply("**", a, b),
+        "div": bounded["/"],
+        "pow": bounded["**"],
         "abs": abs,
         "floor": lambda x: math.floor(_real(x)),
         "sum": sum_of,
@@ -102,20 +138,50 @@ def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
 # --- gradients of nodes --------------------------------------------------------------------------
 
 
-def _adjoints(order: list[Value], seeds: dict[int, Number], moving: set[int]) -> dict[int, Number]:
+def _adjoints(
+    order: list[Value], seeds: dict[int, Number], moving: set[int], hooks: bool = False
+) -> dict[int, Number]:
     """Backward, with a graph for every gradient: by identity, of the nodes in ``moving``."""
     adjoint = dict(seeds)
-    for node in order:
-        if id(node) not in moving or id(node) not in adjoint or node.is_leaf:
-            continue
-        operands = node.operands
-        wanted = [id(x) in moving for x in operands]
-        for x, d in zip(operands, _node_partials(node, wanted), strict=True):
-            if d is not None and id(x) in moving:
-                handed_on = _times(adjoint[id(node)], d)
+    with _watching() as watchers:
+        for node in order:
+            if id(node) not in moving or id(node) not in adjoint:
+                continue
+            if watchers:
+                deriving.set(node)
+            if hooks:
+                adjoint[id(node)] = run_hooks(node, _as_node(adjoint[id(node)]))
+            g = adjoint[id(node)]
+            for x, d in _moving_operands(node, moving):
+                for watcher in watchers:
+                    watcher(node, x, _real(g), _real(d))
+                handed_on = _times(g, d)
                 before = adjoint.get(id(x))
                 adjoint[id(x)] = handed_on if before is None else before + handed_on
     return adjoint
+
+
+def _moving_operands(node: Value, moving: Container[int]) -> list[tuple[Value, Number]]:
+    """The operands that move, each with ∂node/∂operand as a graph."""
+    operands = node.operands
+    wanted = [id(x) in moving for x in operands]
+    if not any(wanted):
+        return []
+    return [
+        (x, d)
+        for x, d in zip(operands, _node_partials(node, wanted), strict=True)
+        if isinstance(x, Value) and d is not None and id(x) in moving
+    ]
+
+
+@contextmanager
+def _watching() -> Iterator[tuple[Callable[..., object], ...]]:
+    """Who watches derivatives; within it, tell them in ``deriving`` of which node one is made."""
+    token = deriving.set(deriving.get())
+    try:
+        yield derivative_watchers()
+    finally:
+        deriving.reset(token)
 
 
 def _times(g: Number, d: Number) -> Number:
@@ -138,13 +204,15 @@ def _dependent_on(inputs: Iterable[Value], order: list[Value]) -> set[int]:
 
 def backward_graph(root: Value, seed: Any) -> None:
     """What `Value.backward` does with ``create_graph=True``."""
-    order = consumers_first([root])
-    adjoint = _adjoints(order, {id(root): _seed(seed)}, {id(node) for node in order})
-    for node in order:
-        grad = adjoint.get(id(node), 0.0)
-        before = node.grad if node.is_leaf else 0.0
-        keep = isinstance(before, Value) or before != 0.0
-        node.grad = _as_node(before + grad if keep else grad)
+    start = _seed(seed)
+    with one_pass:
+        order = consumers_first([root])
+        adjoint = _adjoints(order, {id(root): start}, {id(node) for node in order}, hooks=True)
+        for node in order:
+            grad = adjoint.get(id(node), 0.0)
+            before = node.grad if node.is_leaf else 0.0
+            keep = isinstance(before, Value) or before != 0.0
+            node.grad = _as_node(before + grad if keep else grad)
 
 
 def _as_node(x: Number) -> Value:
@@ -152,7 +220,7 @@ def _as_node(x: Number) -> Value:
 
 
 def _seed(seed: Any) -> Number:
-    return seed if isinstance(seed, Value) else Value(seed).data
+    return seed if isinstance(seed, Value) else _number(seed, "seed")
 
 
 def gradients(
@@ -168,12 +236,15 @@ def gradients(
     >>> gradients(first, [x])  # 6x
     [18.0]
     """
-    for x in (y, *xs):
-        if not isinstance(x, Value):
-            raise TypeError(f"gradients takes Values for y and xs, got {x!r}; see grad(f)")
-    if create_graph or isinstance(seed, Value):
-        return pull_back(xs, [y], [_seed(seed)])
-    return Tape(xs, [y]).pull_back([Value(seed).data])
+    if not isinstance(y, Value):
+        raise TypeError(f"gradients takes a Value for y, got {y!r}; of a function, see grad(f)")
+    inputs = _nodes(xs, "xs")
+    start = _seed(seed)
+    if create_graph or isinstance(start, Value):
+        return pull_back(inputs, [y], [start])
+    if derivative_watchers():
+        return list(map(_real, pull_back(inputs, [y], [start])))
+    return Tape(inputs, [y]).pull_back([start])
 
 
 # --- one recorded call of a function -------------------------------------------------------------
@@ -182,38 +253,36 @@ def gradients(
 class _Call:
     """A function, called once on fresh leaves for the arguments that are differentiated."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: Sequence[int]):
-        self.inputs_tree = [flatten(args[i], f"argument {i}") for i in argnums]
-        numbers = [x for flat in self.inputs_tree for x in flat.numbers]
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        argnums: int | Sequence[int],
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        positions = _positions(argnums, args)
+        flats = [flatten(args[i], f"argument {i}") for i in positions]
+        self.inputs_tree = flats[0] if isinstance(argnums, int) else together(flats)
+        numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
-        self.nested = _inside.get() or any(isinstance(x, Value) for x in numbers)
-        self.inputs = [x * 1.0 if isinstance(x, Value) else Value(x) for x in numbers]
+        self.nested = is_recording() and (is_inside() or any(isinstance(x, Value) for x in numbers))
+        self.inputs = [
+            x * 1.0 if self.nested and isinstance(x, Value) else Value(_real(x)) for x in numbers
+        ]
         given = list(args)
         start = 0
-        for i, flat in zip(argnums, self.inputs_tree, strict=True):
+        for i, flat in zip(positions, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
-        token = _inside.set(True)
-        try:
-            self.result = f(*given)
-        finally:
-            _inside.reset(token)
-
-    def split(self, numbers: Sequence[Any]) -> list[Tree]:
-        """A number for each input, in the structure of each argument."""
-        trees = []
-        start = 0
-        for flat in self.inputs_tree:
-            trees.append(flat.build(numbers[start : start + len(flat.numbers)]))
-            start += len(flat.numbers)
-        return trees
+        with recording(), inside(True):
+            self.result = f(*given, **(kwargs or {}))
 
     def sweep(self, outputs: Sequence[Number]) -> _Sweep:
         return _Sweep(self.inputs, outputs, self.nested)
 
     def plain(self, y: Number) -> Number:
         """A result as the caller wants it: a node only inside another transformation."""
-        return y if self.nested or not isinstance(y, Value) else y.data
+        return y if self.nested else _real(y)
 
 
 class _Sweep:
@@ -222,24 +291,46 @@ class _Sweep:
     def __init__(self, inputs: list[Value], outputs: Sequence[Number], nested: bool):
         self.inputs = inputs
         self.outputs = [_as_node(y) for y in outputs]
-        self.tape = None if nested else Tape(inputs, self.outputs)
+        self.nested = nested
+        # Derivatives can be watched at nodes only.
+        self.tape = None if nested or derivative_watchers() else Tape(inputs, self.outputs)
 
     def pull_back(self, seeds: Sequence[Number]) -> list[Any]:
-        if self.tape is None or any(isinstance(seed, Value) for seed in seeds):
-            return pull_back(self.inputs, self.outputs, seeds)
-        return self.tape.pull_back(seeds)  # type: ignore[arg-type]
+        """∂outputs/∂inputs transposed, times the seeds."""
+        return self._run(seeds, self._pull_back, "pull_back")
 
     def push_forward(self, tangents: Sequence[Number]) -> list[Any]:
-        if self.tape is None or any(isinstance(tangent, Value) for tangent in tangents):
-            return _push_forward(self.inputs, self.outputs, tangents)
-        return self.tape.push_forward(tangents)  # type: ignore[arg-type]
+        """∂outputs/∂inputs times the tangents."""
+        return self._run(tangents, self._push_forward, "push_forward")
 
     def curve(self, tangents: Sequence[Number]) -> list[Any]:
         """The Hessian of the one output, times the tangents."""
-        if self.tape is None or any(isinstance(tangent, Value) for tangent in tangents):
-            first = pull_back(self.inputs, self.outputs, [1.0])
-            return _push_forward(self.inputs, [_as_node(d) for d in first], tangents)
-        return self.tape.curve([1.0], tangents)  # type: ignore[arg-type]
+        return self._run(tangents, self._curve, "curve", [1.0])
+
+    def _run(
+        self,
+        numbers: Sequence[Number],
+        on_nodes: Callable[[Sequence[Number]], list[Number]],
+        on_tape: str,
+        *seeds: Any,
+    ) -> list[Any]:
+        if self.nested or any(isinstance(x, Value) for x in numbers):
+            return on_nodes(numbers)
+        if self.tape is None:
+            with recording():
+                return list(map(_real, on_nodes(numbers)))
+        result: list[float] = getattr(self.tape, on_tape)(*seeds, numbers)
+        return result
+
+    def _pull_back(self, seeds: Sequence[Number]) -> list[Number]:
+        return pull_back(self.inputs, self.outputs, seeds, cut=True)
+
+    def _push_forward(self, tangents: Sequence[Number]) -> list[Number]:
+        return _push_forward(self.inputs, self.outputs, tangents)
+
+    def _curve(self, tangents: Sequence[Number]) -> list[Number]:
+        first = self._pull_back([1.0])
+        return _push_forward(self.inputs, [_as_node(d) for d in first], tangents)
 
 
 def pull_back(
@@ -249,10 +340,7 @@ def pull_back(
     cut: bool = False,
 ) -> list[Number]:
     """What a `Tape` of the same inputs and outputs gives, as graphs."""
-    order = consumers_first(outputs)
-    if cut:
-        leaves = {id(x) for x in inputs}
-        order = [node for node in order if id(node) not in leaves]
+    order = consumers_first(outputs, inputs if cut else ())
     moving = _dependent_on(inputs, order)
     given: dict[int, Number] = {}
     for y, seed in zip(outputs, seeds, strict=True):
@@ -264,24 +352,25 @@ def pull_back(
 def _push_forward(
     inputs: Sequence[Value], outputs: Sequence[Value], tangents: Sequence[Number]
 ) -> list[Number]:
-    order = consumers_first(outputs)
-    moving = _dependent_on(inputs, order)
+    """What a `Tape` of the same gives, as graphs; the inputs do not depend on each other."""
     tangent: dict[int, Number] = {id(x): t for x, t in zip(inputs, tangents, strict=True)}
-    for node in reversed(order):
-        if id(node) not in moving or node.is_leaf:
-            continue
-        operands = node.operands
-        wanted = [id(x) in tangent for x in operands]
-        terms = [] if id(node) not in tangent else [tangent[id(node)]]
-        for x, d in zip(operands, _node_partials(node, wanted), strict=True):
-            if d is not None and id(x) in tangent:
+    with _watching() as watchers:
+        for node in reversed(consumers_first(outputs, inputs)):
+            if watchers:
+                deriving.set(node)
+            terms = []
+            for x, d in _moving_operands(node, tangent):
+                for watcher in watchers:
+                    watcher(node, x, _real(tangent[id(x)]), _real(d), True)
                 terms.append(_times(tangent[id(x)], d))
-        if terms:
-            tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
+            if terms:
+                tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
     return [tangent.get(id(y), 0.0) for y in outputs]
 
 
 def _one_output(result: Any, what: str) -> Number:
+    if getattr(result, "shape", None) == () and hasattr(result, "item"):
+        result = result.item()  # a NumPy array without dimensions is one number
     if isinstance(result, Value):
         return result
     try:
@@ -294,14 +383,34 @@ def _one_output(result: Any, what: str) -> Number:
 
 
 def _positions(argnums: int | Sequence[int], args: tuple[Any, ...]) -> list[int]:
-    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
-    for i in chosen:
+    chosen: Sequence[Any] = [argnums] if isinstance(argnums, int) else argnums
+    positions = []
+    for i in chosen if isinstance(chosen, Sequence) else [chosen]:
         if not isinstance(i, int) or not -len(args) <= i < len(args):
             raise ValueError(
                 f"argnums must name positional arguments of the call, which has {len(args)}; "
                 f"got {argnums!r}. Pass the arguments to differentiate by position."
             )
-    return [i % len(args) for i in chosen]
+        positions.append(i % len(args))
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"argnums must name each argument once, got {argnums!r}")
+    return positions
+
+
+def _function(f: Any) -> Callable[..., Any]:
+    if not callable(f):
+        raise TypeError(f"a function to differentiate is needed, got {f!r}; write lambda x: ...")
+    function: Callable[..., Any] = f
+    return function
+
+
+def _arguments(primals: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(primals, (tuple, list)):
+        raise TypeError(
+            f"{name} must be a tuple or list with one entry for each argument of the function, "
+            f"got {primals!r}; write ({name},) for a single argument"
+        )
+    return tuple(primals)
 
 
 # --- the transformations -------------------------------------------------------------------------
@@ -320,15 +429,14 @@ def value_and_grad(
     (7.0, [3.0, 1.0])
     """
 
-    @wraps(f)
+    @wraps(_function(f))
     def transformed(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        call = _Call(f, args, argnums, kwargs)
         result, aux = _with_aux(call.result) if has_aux else (call.result, None)
         y = _one_output(result, "grad")
-        grads = call.split(call.sweep([y]).pull_back([1.0]))
-        chosen = grads[0] if isinstance(argnums, int) else tuple(grads)
+        gradient = call.inputs_tree.build(call.sweep([y]).pull_back([1.0]))
         value = call.plain(y)
-        return ((value, aux), chosen) if has_aux else (value, chosen)
+        return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return transformed
 
@@ -344,7 +452,7 @@ def grad(
 ) -> Callable[..., Any]:
     """A function that returns ∂f/∂argument, in the structure of the argument.
 
-    See `value_and_grad`; with ``has_aux`` the result is ``(grad, aux)``.
+    See `value_and_grad`; with ``has_aux`` the result is ``(grad, aux)``. Costs one reverse sweep.
 
     >>> grad(lambda x: x**3)(2.0)
     12.0
@@ -372,13 +480,14 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Tree, Callable[[Tree], t
     >>> y, pull_back([1.0, 10.0])
     ([6.0, 5.0], (13.0, 12.0))
     """
-    call = _Call(f, primals, range(len(primals)))
+    call = _Call(_function(f), primals, range(len(primals)))
     outputs = flatten(call.result, "the result of f")
     sweep = call.sweep(outputs.numbers)
 
     def pull_back(cotangent: Tree) -> tuple[Tree, ...]:
         seeds = _like(outputs, cotangent, "the cotangent", "the result of f")
-        return tuple(call.split(sweep.pull_back(seeds)))
+        pulled: tuple[Tree, ...] = call.inputs_tree.build(sweep.pull_back(seeds))
+        return pulled
 
     return outputs.build([call.plain(y) for y in outputs.numbers]), pull_back
 
@@ -394,14 +503,15 @@ def jvp(
     >>> jvp(lambda a, b: [a * b, a + b], (2.0, 3.0), (1.0, 0.0))
     ([6.0, 5.0], [3.0, 1.0])
     """
-    call = _Call(f, tuple(primals), range(len(primals)))
+    args = _arguments(primals, "primals")
+    call = _Call(_function(f), args, range(len(args)))
     outputs = flatten(call.result, "the result of f")
-    moved = call.sweep(outputs.numbers).push_forward(_directions(primals, tangents))
+    moved = call.sweep(outputs.numbers).push_forward(_directions(call, tangents))
     return outputs.build([call.plain(y) for y in outputs.numbers]), outputs.build(moved)
 
 
-def _directions(primals: Sequence[Tree], tangents: Sequence[Tree]) -> list[Number]:
-    return _like(flatten(list(primals), "primals"), list(tangents), "tangents", "primals")
+def _directions(call: _Call, tangents: Sequence[Tree]) -> list[Number]:
+    return _like(call.inputs_tree, _arguments(tangents, "tangents"), "tangents", "primals")
 
 
 def _like(model: Flat, tree: Tree, name: str, other: str) -> list[Number]:
@@ -413,7 +523,8 @@ def _like(model: Flat, tree: Tree, name: str, other: str) -> list[Number]:
 
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """A function that returns ∂f/∂argument: the structure of f's result, each leaf of it in the
-    structure of the argument (arrays of shapes s and t give one of shape s + t).
+    structure of the argument (arrays of shapes s and t give one of shape s + t; several
+    ``argnums`` give a tuple in each leaf).
 
     Costs as many sweeps as there are inputs (forward) or outputs (reverse), whichever is fewer.
 
@@ -421,9 +532,9 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     [[3.0, 2.0], [1.0, 0.0]]
     """
 
-    @wraps(f)
+    @wraps(_function(f))
     def transformed(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        call = _Call(f, args, argnums, kwargs)
         outputs = flatten(call.result, "the result of f")
         sweep = call.sweep(outputs.numbers)
         n, m = len(call.inputs), len(outputs.numbers)
@@ -432,7 +543,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
             matrix = [[column[i] for column in columns] for i in range(m)]
         else:
             matrix = [sweep.pull_back(unit) for unit in _units(m)]
-        return _per_argument(outputs, call, matrix, argnums)
+        return blocks(outputs, call.inputs_tree, matrix)
 
     return transformed
 
@@ -442,21 +553,10 @@ def _units(n: int) -> Iterable[list[float]]:
         yield [float(i == j) for j in range(n)]
 
 
-def _per_argument(
-    rows: Flat, call: _Call, matrix: list[list[Any]], argnums: int | Sequence[int]
-) -> Tree:
-    trees = []
-    start = 0
-    for columns in call.inputs_tree:
-        stop = start + len(columns.numbers)
-        trees.append(blocks(rows, columns, [row[start:stop] for row in matrix]))
-        start = stop
-    return trees[0] if isinstance(argnums, int) else tuple(trees)
-
-
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """A function that returns the matrix of second derivatives of f, which returns one number:
-    the structure of the argument, each leaf of it in that structure again.
+    the structure of the argument, each leaf of it in that structure again (arrays of shapes s
+    and t give one of shape s + t; several ``argnums`` give a tuple of tuples).
 
     Costs one recording and n forward-and-reverse sweeps for n inputs.
 
@@ -464,12 +564,12 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     [[10.0, 6.0], [6.0, 0.0]]
     """
 
-    @wraps(f)
+    @wraps(_function(f))
     def transformed(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(lambda *a: f(*a, **kwargs), args, _positions(argnums, args))
+        call = _Call(f, args, argnums, kwargs)
         sweep = call.sweep([_one_output(call.result, "hessian")])
         matrix = [sweep.curve(unit) for unit in _units(len(call.inputs))]
-        return _per_argument(call.inputs_tree[0], call, matrix, argnums)
+        return blocks(call.inputs_tree, call.inputs_tree, matrix)
 
     return transformed
 
@@ -484,6 +584,8 @@ def hvp(
     >>> hvp(lambda x: x[0] ** 2 * x[1], ([3.0, 5.0],), ([1.0, 0.0],))
     ([10.0, 6.0],)
     """
-    call = _Call(f, tuple(primals), range(len(primals)))
+    args = _arguments(primals, "primals")
+    call = _Call(_function(f), args, range(len(args)))
     sweep = call.sweep([_one_output(call.result, "hvp")])
-    return tuple(call.split(sweep.curve(_directions(primals, tangents))))
+    products: tuple[Tree, ...] = call.inputs_tree.build(sweep.curve(_directions(call, tangents)))
+    return products

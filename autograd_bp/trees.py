@@ -9,11 +9,12 @@ import itertools
 import math
 import sys
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 from autograd_bp.value import Number, Value
 
-__all__ = ["Flat", "Tree", "blocks", "flatten"]
+__all__ = ["Flat", "Tree", "blocks", "flatten", "together"]
 
 Tree: TypeAlias = Any
 """A number, a NumPy array, or lists, tuples and dicts of them."""
@@ -73,7 +74,7 @@ def flatten(tree: Tree, name: str) -> Flat:
     >>> flat.build([30.0, 10.0, 20.0])
     {'b': 30.0, 'w': [10.0, 20.0]}
     """
-    if isinstance(tree, (Value, float, int)):
+    if isinstance(tree, (Value, float, int, Real)):  # Real: NumPy's scalars; the others are quick
         return Flat([_number(tree, name)], [None], None)
     import optree  # here, so that ``import autograd_bp`` stays quick
 
@@ -88,6 +89,19 @@ def flatten(tree: Tree, name: str) -> Flat:
             shapes.append(None)
             numbers.append(_number(leaf, name))
     return Flat(numbers, shapes, spec)
+
+
+def together(flats: Sequence[Flat]) -> Flat:
+    """A tuple of trees as one tree."""
+    import optree
+
+    leaf = optree.treespec_leaf(none_is_leaf=True)
+    specs = [leaf if flat._spec is None else flat._spec for flat in flats]
+    return Flat(
+        [x for flat in flats for x in flat.numbers],
+        [shape for flat in flats for shape in flat.shapes],
+        optree.treespec_tuple(specs, none_is_leaf=True),
+    )
 
 
 def blocks(rows: Flat, columns: Flat, matrix: Sequence[Sequence[Number]]) -> Tree:

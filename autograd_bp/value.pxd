@@ -14,9 +14,8 @@ cdef class _Details:
     cdef Value grad_node
 
 cdef class Value:
+    cdef long long _code
     cdef double _data, _grad, _da, _db
     cdef Value _a
     cdef Value _b
     cdef _Details _details
-    cdef int _pending
-    cdef short _code

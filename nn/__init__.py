@@ -8,12 +8,13 @@
 [3, 1]
 
 `modules` has neurons, layers and `MLP`, `losses` the losses of one sample, `optim` the
-optimisers, and `training` the loop, `fit`.
+optimisers, `training` the loop, `fit`, and `saving` files of models and runs.
 """
 
 from nn.losses import bce, bce_with_logits, cross_entropy, hinge, mse
 from nn.modules import MLP, Layer, LayerRecord, Module, Neuron, Record
 from nn.optim import SGD, Adam, AdamW, Optimizer
+from nn.saving import load, save
 from nn.training import History, accuracy, fit, outputs, predict
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "cross_entropy",
     "fit",
     "hinge",
+    "load",
     "mse",
     "outputs",
     "predict",
+    "save",
 ]

@@ -297,6 +297,11 @@ class MLP(Module):
         sizes = [count(nin, "nin"), *(count(n, f"nouts[{i}]") for i, n in enumerate(nouts))]
         if len(sizes) == 1:
             raise ValueError("nouts is empty; write [1] for a single neuron")
+        if not isinstance(activation, (str, Sequence)):
+            raise TypeError(
+                f"activation must be a name or a list of names, got {activation!r}; "
+                f'write "linear" for none. Names: {", ".join(ACTIVATIONS)}'
+            )
         names = [activation] * len(nouts) if isinstance(activation, str) else list(activation)
         if len(names) != len(nouts):
             raise ValueError(

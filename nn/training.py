@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from autograd_bp import Value, mean, no_grad
 from nn.losses import bce, bce_with_logits, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
+from nn.saving import Checkpoint, fingerprint
 
 __all__ = ["History", "accuracy", "fit", "outputs", "predict"]
 
@@ -71,6 +73,7 @@ def fit(
     seed: int | None = None,
     progress: bool = True,
     history: History | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train a model to give the targets ``y`` for the samples ``X``, and return what it saw.
 
@@ -84,6 +87,10 @@ def fit(
     - ``progress``: show a bar, with the loss and the accuracy of the epoch so far.
     - ``history``: go on from an earlier call and append to what it returned. With the same
       seed and optimizer, 5 epochs and 5 more are the same as 10.
+    - ``checkpoint``: keep the run in this file (`nn.saving`), replaced after each epoch. Where
+      the file is there already, go on from it until ``epochs`` are done in all: a script that
+      was killed at any moment and is started again ends with the same numbers, bit for bit, as
+      if it had not been. ValueError if the file is of another run.
 
     Ctrl-C raises KeyboardInterrupt as anywhere in Python, so a script or a notebook stops. The
     model is as after the last whole step: use it, or train on. To have the epochs before the
@@ -103,8 +110,24 @@ def fit(
         val_rows, val_targets = _samples(*_two(validation), "validation[0]", "validation[1]")
         rows, targets = rows + val_rows, targets + val_targets
     optimizer = Adam(model.parameters(), lr=0.01) if optimizer is None else optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be an Optimizer, got {optimizer!r}; write "
+            "Adam(model.parameters(), lr=0.01), or SGD(model.parameters(), lr=0.1)"
+        )
     history = History() if history is None else history
-    seed = random.randrange(2**32) if seed is None else seed
+    saved = None
+    if checkpoint is not None:
+        run_is = {
+            "data": fingerprint(rows, targets),
+            "validation": len(rows) - n,
+            "batch_size": batch_size,
+            "loss": getattr(loss, "__name__", type(loss).__name__),
+        }
+        saved = Checkpoint(checkpoint, model, optimizer, history, run_is)
+        seed = saved.resume(seed)
+    elif seed is None:
+        seed = random.randrange(2**32)
     labels, threshold = _labels(model, loss, outputs(model, rows[:1])[0], targets)
 
     def run(batch: Sequence[int], where: str) -> tuple[Any, int]:
@@ -121,6 +144,8 @@ def fit(
         return {"loss": loss_sum / seen} | ({} if labels is None else {"accuracy": right / seen})
 
     done = len(history.loss)
+    if saved:
+        epochs = max(0, epochs - done)
     starts = range(0, n, batch_size)
     with tqdm(total=epochs * len(starts), unit="batch", disable=not progress) as bar:
         for epoch in range(done, done + epochs):
@@ -150,6 +175,8 @@ def fit(
             with uninterrupted():  # a number for every list, or for none
                 for name, number in record.items():
                     getattr(history, name).append(number)
+                if saved:
+                    saved.write()
     return history
 
 

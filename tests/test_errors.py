@@ -105,7 +105,7 @@ TEACHING = {
     "zero_grad of numbers": (lambda: zero_grad([1.0]), TypeError, ["values", "1.0", "Value"]),
     "order of number": (lambda: topological_order(3), TypeError, ["roots", "3", "Value"]),
     "order of numbers": (lambda: topological_order([3]), TypeError, ["roots", "3", "Value"]),
-    "scope": (lambda: scope("").__enter__(), TypeError, ["name", "''", "str"]),
+    "scope": (lambda: scope(" ").__enter__(), ValueError, ["name", "' '", "spaces"]),
     "scope of int": (lambda: scope(1).__enter__(), TypeError, ["name", "1", "str"]),
 }  # fmt: skip
 
@@ -174,3 +174,11 @@ def test_names_of_all_functions_that_take_operands_are_in_their_errors():
         if name not in ("leaky_relu", "elu", "clip", "where"):  # whose signatures are Python's
             with pytest.raises(TypeError, match=name):
                 getattr(ab, name)()
+
+
+@pytest.mark.parametrize("method", ["tanh", "relu", "backward", "detach", "__neg__"])
+@pytest.mark.parametrize("impostor", [3.0, "abcdefgh"])
+def test_methods_check_whose_they_are(method, impostor):
+    """As in ``map(Value.tanh, floats)``: never taken for a node."""
+    with pytest.raises((TypeError, AttributeError)):
+        getattr(Value, method)(impostor)

@@ -1,5 +1,6 @@
 """The order of nodes, and scopes."""
 
+import pickle
 import threading
 
 import pytest
@@ -106,3 +107,12 @@ def test_a_scope_holds_for_its_own_thread():
         thread.join()
         seen.append(Value(1.0).scope)
     assert seen == ["", "here"]
+
+
+class Named(Value):
+    pass
+
+
+def test_a_subclass_keeps_its_number_in_a_pickle():
+    twin = pickle.loads(pickle.dumps(Named(3.0, "s")))
+    assert (twin.data, twin.label) == (3.0, "s")

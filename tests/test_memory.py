@@ -214,11 +214,6 @@ def test_copies_give_their_memory_back():
 
 
 @reads_proc
-@pytest.mark.xfail(
-    not autograd_bp.compiled,
-    reason="issue 3 is open: an interpreted node takes 145.1 bytes, one slot too many",
-    strict=True,
-)
 def test_bytes_per_node():
     """Of a node with two operands, in a process of its own: at most what issue 3 promises."""
     code = """if True:

@@ -406,3 +406,8 @@ def test_threads_that_get_no_ctrl_c_need_no_guard():
     thread.start()
     thread.join()
     assert passed == [signal.getsignal(signal.SIGINT)]
+
+
+def test_activation_must_be_names():
+    with pytest.raises(TypeError, match=r"activation must be a name.*got None.*linear"):
+        MLP(2, [3, 1], None)

@@ -457,3 +457,9 @@ def test_what_does_not_fit(change, error, match):
     with pytest.raises(error, match=match):
         fit(mlp, given.pop("X"), given.pop("y"), **given)
     assert mlp.state_dict() == before
+
+
+def test_the_optimizer_must_be_one():
+    mlp = MLP(1, [1], seed=0)
+    with pytest.raises(TypeError, match=r"optimizer must be an Optimizer, got 3; write Adam\("):
+        fit(mlp, [[1.0]], [1.0], loss=mse, epochs=1, optimizer=3, progress=False)

@@ -39,7 +39,9 @@ def ways_own_error(op, i, operands, result):
     """In the same units, what the way of computing adds. ``i`` is -1 for the value, else the
     operand that the derivative is for."""
     if op.name in ("sigmoid", "tanh") and i == 0:
-        return 1  # y(1 - y) and 1 - y², the textbook's form on purpose, cancel where y is near 1
+        # y(1 - y) and 1 - y², the textbook's form on purpose, cancel where y is near 1.
+        y = IEEE.value(op)(*operands)
+        return y if op.name == "sigmoid" else y * y
     if op.name == "lgamma" and i == -1:
         return 1  # Python's math.lgamma adds up terms near 1 that cancel at its zeros 1 and 2
     if op.name == "**" and i == 0:

@@ -79,9 +79,11 @@ def test_building_while_another_thread_goes_backward():
     done = threading.Event()
 
     def build():
-        while not done.is_set():
+        while True:  # once at least, though the other thread may be done first
             graphs.append(sum_of([trunk * 3.0, *(x * x for x in leaves)]))
             del graphs[:-5]
+            if done.is_set():
+                return
 
     def backward():
         try:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd_bp.draw import draw
+from autograd_bp.files import write_whole
 from autograd_bp.graph import topological_order
 from autograd_bp.ops import Op, grouped
 from autograd_bp.value import Value, consumers_first, zero_grad
@@ -68,26 +69,20 @@ class Steps:
 
     def html(self) -> str:
         """The page."""
-        page = _file("page.html")
-        for mark, text in {
+        parts = {
             "/*STYLE*/": _file("page.css"),
             "/*SCRIPT*/": _file("page.js"),
             "TITLE": html.escape(self.title),
             "/*DATA*/": _inside_script(self.data),
-        }.items():
-            page = page.replace(mark, text, 1)
-        return page
+        }
+        # In one pass, since a title or a label may look like another part's mark.
+        marks = "|".join(map(re.escape, parts))
+        return re.sub(marks, lambda mark: parts[mark[0]], _file("page.html"))
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path."""
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_text(self.html(), encoding="utf-8")
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-        return target
+        # Half a surrogate pair, which UTF-8 has not, becomes an escape.
+        return write_whole(path, self.html().encode("utf-8", "backslashreplace"))
 
     def _repr_html_(self) -> str:
         frame = html.escape(self.html(), quote=True)

@@ -1,0 +1,441 @@
+"""Nothing is lost: files of models and runs, killed, torn, foreign and hostile ones among them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd_bp import Value
+from nn import MLP, SGD, Adam, AdamW, History, Module, bce, fit, load, mse, outputs, save
+from nn.saving import read_metadata
+
+safetensors = pytest.importorskip("safetensors.numpy")
+
+X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+Y = [0, 1, 1, 0]
+
+
+def trained(make=Adam, seed=0, **settings):
+    model = MLP(2, [3, 1], seed=seed)
+    optimizer = make(model.parameters(), lr=0.1, **settings)
+    fit(model, X, Y, loss=bce, epochs=2, batch_size=3, optimizer=optimizer, seed=0, progress=False)
+    return model, optimizer
+
+
+def state(model, optimizer=None):
+    return repr((model.state_dict(), optimizer and optimizer.state_dict()))
+
+
+class Line(Module):
+    def __init__(self, k=0.1, c=2.0):
+        self.k, self.c = Value(k, "k"), Value(c, "c")
+
+    def parameters(self):
+        return [self.k, self.c]
+
+    def __call__(self, x):
+        return self.k * x[0] + self.c
+
+
+# --- save and load --------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.sampled_from(["sigmoid", "tanh", "relu", "linear"]),
+    st.data(),
+)
+@settings(max_examples=30)
+def test_an_mlp_comes_back_bit_for_bit(tmp_path_factory, nin, nouts, activation, data):
+    model = MLP(nin, nouts, activation)
+    for p in model.parameters():
+        p.data = data.draw(st.floats(allow_nan=False, allow_infinity=False))
+    path = save(tmp_path_factory.mktemp("m") / "m.safetensors", model)
+    twin = load(path)
+    assert repr(twin) == repr(model)
+    assert state(twin) == state(model)
+
+
+def test_the_arrays_are_named_and_shaped_as_in_the_textbook(tmp_path):
+    model, _ = trained()
+    arrays = safetensors.load_file(save(tmp_path / "m.safetensors", model))
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "w[1]": (3, 2), "b[1]": (3,), "w[2]": (1, 3), "b[2]": (1,),
+    }  # fmt: skip
+    a = 1 / (1 + np.exp(-(arrays["w[1]"] @ [0.3, -0.7] + arrays["b[1]"])))
+    a = 1 / (1 + np.exp(-(arrays["w[2]"] @ a + arrays["b[2]"])))
+    assert outputs(model, [[0.3, -0.7]]) == pytest.approx(a)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"), [(SGD, {"momentum": 0.9}), (Adam, {}), (AdamW, {"weight_decay": 0.1})]
+)
+def test_an_optimizer_goes_on_where_it_was(tmp_path, make, settings):
+    model, optimizer = trained(make, **settings)
+    path = save(tmp_path / "run.safetensors", model, optimizer)
+    twin = MLP(2, [3, 1], seed=7)
+    other = make(twin.parameters(), lr=0.5)
+    assert load(path, twin, other) is twin
+    assert state(twin, other) == state(model, optimizer)
+    for m, o in ((model, optimizer), (twin, other)):
+        fit(m, X, Y, loss=bce, epochs=2, batch_size=3, optimizer=o, seed=1, progress=False)
+    assert state(twin, other) == state(model, optimizer)
+
+
+def test_any_module(tmp_path):
+    path = save(tmp_path / "line.safetensors", Line())
+    assert state(load(path, Line(5.0, 6.0))) == state(Line())
+    with pytest.raises(ValueError, match=r"does not describe an MLP.*load\(path, model\)"):
+        load(path)
+
+
+def test_metadata(tmp_path):
+    path = save(tmp_path / "m.safetensors", Line(), metadata={"note": "σ'"})
+    assert read_metadata(path)["note"] == "σ'"
+    with pytest.raises(ValueError, match="'training', which is taken"):
+        save(path, Line(), metadata={"training": ""})
+    with pytest.raises(TypeError, match="str to str"):
+        save(path, Line(), metadata={"n": 3})
+
+
+def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
+    path = save(tmp_path / "line.safetensors", Line())
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="the data of k must be a finite number, got nan"):
+        save(path, Line(k=float("nan")))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["line.safetensors"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="all may be written")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        save(tmp_path / "m.safetensors", Line())
+
+
+# --- files that are torn, foreign or hostile ------------------------------------------------------
+
+
+def refused(path, error=ValueError, match=None):
+    """The file is refused with a message that names it, and nothing changes."""
+    model, optimizer = trained(seed=3)
+    before = state(model, optimizer)
+    with pytest.raises(error, match=match) as raised:
+        load(path, model, optimizer)
+    assert path.name in str(raised.value)
+    assert state(model, optimizer) == before
+    return str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("whole") / "m.safetensors", *trained()).read_bytes()
+
+
+def test_every_truncation_is_refused(tmp_path, whole):
+    path = tmp_path / "torn.safetensors"
+    model, optimizer = trained(seed=3)
+    before = state(model, optimizer)
+    for n in range(len(whole)):
+        path.write_bytes(whole[:n])
+        with pytest.raises(ValueError, match=r"torn\.safetensors is not a whole safetensors file"):
+            load(path, model, optimizer)
+    assert state(model, optimizer) == before
+
+
+@given(st.binary(max_size=200), st.data())
+@settings(max_examples=200)
+def test_changed_bytes_never_crash_and_never_half_load(tmp_path_factory, whole, junk, data):
+    """Either it loads wholly or it is refused; a changed number is no fault that can be seen."""
+    at = data.draw(st.integers(0, len(whole)))
+    path = tmp_path_factory.mktemp("j") / "j.safetensors"
+    path.write_bytes(whole[:at] + junk + whole[at + data.draw(st.integers(0, len(junk))) :])
+    model, optimizer = trained(seed=3)
+    before = state(model, optimizer)
+    with suppress(ValueError):
+        load(path, model, optimizer)
+        return
+    assert state(model, optimizer) == before
+
+
+def test_foreign_files(tmp_path):
+    import pickle
+
+    for name, content in {
+        "model.pt": pickle.dumps({"w": 1.0}),
+        "empty": b"",
+        "page.html": b"<!DOCTYPE html><html></html>",
+        "zip.npz": b"PK\x03\x04" + bytes(100),
+        "header": (2**63).to_bytes(8, "little") + b"{}",
+        "nested": (100_000).to_bytes(8, "little") + b"[" * 100_000,
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        refused(path, match="not a whole safetensors file")
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
+            load(path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none")
+    with pytest.raises(OSError, match=r"directory|denied"):
+        load(tmp_path)
+
+
+def written(path, changes=(), metadata=None, like=None):
+    model, optimizer = like or trained()
+    save(path, model, optimizer)
+    arrays = safetensors.load_file(path)
+    arrays = {k: a for k, a in {**arrays, **dict(changes)}.items() if a is not None}
+    safetensors.save_file(arrays, path, {**read_metadata(path), **(metadata or {})})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"w[1]": np.zeros((2, 3))}, r"w\[1\] has the shape \(2, 3\), not \(3, 2\)"),
+        ({"w[1]": None}, r"missing w\[1\]; unexpected none"),
+        ({"w[9]": np.zeros(3)}, r"unexpected 'w\[9\]'"),
+        ({"<script>\x1b[31m" + "x" * 1000: np.zeros(3)}, r"unexpected '<script>\\x1b\[31mx+\.\.\."),
+        ({"b[2]": np.array([np.inf])}, r"b\[2\] in .* must be a finite number, got inf"),
+        ({"b[2]": np.array([np.nan])}, "must be a finite number, got nan"),
+        ({"b[2]": np.array([1])}, "of type int64, not of floats"),
+        ({"b[2]": np.array([True])}, "of type bool"),
+        ({"optimizer.m": np.zeros(3)}, r"one number for each of the 13 parameters, got 3"),
+        ({"optimizer.m": None}, r"missing \['m'\]"),
+        ({"optimizer.evil": np.zeros(3)}, r"unexpected \['evil'\]"),
+        ({"optimizer.beta1": np.array(1.5)}, r"state\['beta1'\] must be from 0 to below 1"),
+        ({"optimizer.lr": np.zeros((1, 1))}, r"state\['lr'\] must be a finite number"),
+        ({"optimizer.v": np.full(13, np.nan)}, "must be a finite number, got nan"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path, changes, match):
+    refused(written(tmp_path / "bad.safetensors", changes), match=match)
+
+
+def test_another_optimizer(tmp_path):
+    path = written(tmp_path / "adamw.safetensors", like=trained(AdamW))
+    refused(path, match="has the state of 'AdamW', not of Adam")
+    refused(save(tmp_path / "plain.safetensors", trained()[0]), match="of no optimizer, not of")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "changes"),
+    [
+        ({"activation": '["__class__", "sigmoid"]'}, {}),
+        ({"activation": "[" * 100_000}, {}),
+        ({"activation": "3"}, {}),
+        ({"activation": "[]"}, {}),
+        ({"activation": '[["sigmoid"], {}]'}, {}),
+        ({"activation": '["sigmoid"]'}, {"w[1]": np.zeros((10**12, 0))}),  # needs no bytes
+        ({"activation": '["sigmoid", "sigmoid", "sigmoid"]'}, {}),
+    ],
+)
+def test_a_file_cannot_ask_for_more_than_it_has(tmp_path, metadata, changes):
+    path = written(tmp_path / "m.safetensors", changes, metadata)
+    with pytest.raises(ValueError, match=r"does not describe an MLP|does not fit"):
+        load(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses such names itself")
+def test_hostile_file_names(tmp_path):
+    for name in ["a b'; rm -rf ~ #.safetensors", "$(touch x)", "*?[x].safetensors", "σ\n\x1b[31m"]:
+        path = save(tmp_path / name, Line())
+        assert state(load(path, Line(5.0, 6.0))) == state(Line())
+        model, optimizer = Line(), None
+        for epochs in (1, 2):
+            optimizer = Adam(model.parameters())
+            history = fit(model, X, Y, loss=mse, epochs=epochs, optimizer=optimizer,
+                          progress=False, checkpoint=tmp_path / f"run {name}")  # fmt: skip
+            assert len(history.loss) == epochs
+        assert len(list(tmp_path.iterdir())) == 2
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def checkpointed(path, epochs, seed=0, model=None, **options):
+    model = model or MLP(2, [3, 1], seed=0)
+    optimizer = Adam(model.parameters(), lr=0.1)
+    history = fit(model, X, Y, loss=bce, epochs=epochs, batch_size=3, optimizer=optimizer,
+                  seed=seed, progress=False, checkpoint=path, **options)  # fmt: skip
+    return history, state(model, optimizer)
+
+
+@pytest.mark.parametrize("validation", [None, (X[:2], Y[:2])])
+def test_stopped_and_resumed_is_the_same_as_not_stopped(tmp_path, validation):
+    options = {"validation": validation}
+    straight = checkpointed(tmp_path / "a", 7, **options)
+    for epochs in (1, 3, 4, 7, 7, 2):
+        resumed = checkpointed(tmp_path / "b", epochs, **options)
+    assert resumed == straight  # asking for 2 of 7 changes nothing
+    assert straight[1] == checkpointed(None, 7, **options)[1]
+
+
+def test_a_run_without_a_seed_keeps_its_own(tmp_path):
+    first, _ = checkpointed(tmp_path / "a", 3, seed=None)
+    copy = tmp_path / "b"
+    copy.write_bytes((tmp_path / "a").read_bytes())
+    ends = [checkpointed(p, 6, seed=None, model=MLP(2, [3, 1], seed=s))
+            for s, p in enumerate([tmp_path / "a", copy])]  # fmt: skip
+    assert ends[0] == ends[1]
+    assert ends[0][0].loss[:3] == first.loss
+
+
+def test_the_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    checkpointed(path, 2)
+    before = path.read_bytes()
+    model = MLP(2, [3, 1], seed=5)
+    unchanged = state(model)
+    args = {"loss": bce, "epochs": 3, "batch_size": 3, "seed": 0, "progress": False}
+    for data, change, what in [
+        ((X, [1, 1, 1, 0]), {}, "data"),
+        ((X, Y), {"batch_size": 2}, "batch_size is 3, now it is 2"),
+        ((X, Y), {"loss": mse}, "loss is 'bce', now it is 'mse'"),
+        ((X, Y), {"seed": 1}, "seed is 0, now it is 1"),
+        ((X[:3], Y[:3]), {"validation": (X[3:], Y[3:])}, "validation is 0, now it is 1"),
+    ]:
+        with pytest.raises(ValueError, match=f"checkpoint of another run: its {what}"):
+            fit(model, *data, checkpoint=path, **{**args, **change})
+    with pytest.raises(ValueError, match="does not fit"):
+        fit(MLP(2, [4, 1]), X, Y, checkpoint=path, **args)
+    with pytest.raises(ValueError, match="of 'Adam', not of SGD"):
+        fit(model, X, Y, checkpoint=path, optimizer=SGD(model.parameters(), 0.1), **args)
+    with pytest.raises(ValueError, match="not by both"):
+        fit(model, X, Y, checkpoint=tmp_path / "new", history=History([1.0]), **args)
+    assert state(model) == unchanged
+    assert path.read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "training",
+    [None, "", "[]", "[" * 100_000, '{"seed": "0", "run": {}, "history": {}}',
+     '{"seed": 0, "run": {}, "history": {"loss": ["x"]}}',
+     '{"seed": 0, "run": [], "history": {"loss": [], "accuracy": [], "val_loss": [], '
+     '"val_accuracy": []}}'],
+)  # fmt: skip
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, training):
+    path = tmp_path / "run.safetensors"
+    metadata = {} if training is None else {"training": training}
+    written(path, metadata=metadata)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="is no checkpoint of fit"):
+        checkpointed(path, 3)
+    assert path.read_bytes() == before
+
+
+RUN = textwrap.dedent(
+    """
+    import sys
+    from nn import MLP, Adam, bce, fit
+    rows = [[((i * 7) % 11) / 11, ((i * 5) % 13) / 13] for i in range(24)]
+    targets = [int(a > b) for a, b in rows]
+    model = MLP(2, [4, 1], seed=0)
+    optimizer = Adam(model.parameters(), lr=0.05)
+    print("go", flush=True)
+    {fit}
+    print("end", repr((model.state_dict(), optimizer.state_dict(), vars(history))), flush=True)
+    """
+)
+ARGUMENTS = "model, rows, targets, loss=bce, batch_size=5, optimizer=optimizer, progress=False"
+
+
+def started(fit, tmp_path):
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN.format(fit=fit)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+
+
+KILLS = 50
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_50_times_at_any_moment(tmp_path):
+    """kill -9 at random moments of training and writing; the end is that of an unkilled run.
+
+    Each start gets the time to do an epoch or a few: the kill comes after a number of file
+    replacements seen and a random while, so that it lands in all phases, on slow machines too.
+    """
+    epochs = 4000  # more than the kills leave time for
+    train = f"history = fit({ARGUMENTS}, epochs={{}}, checkpoint='run.safetensors', seed=None)"
+    path = tmp_path / "run.safetensors"
+    rng = random.Random(0)
+    done = []
+    for _ in range(KILLS):
+        process = started(train.format(epochs), tmp_path)
+        assert process.stdout.readline() == "go\n"
+        seen = path.stat().st_mtime_ns if path.exists() else 0
+        while not path.exists() or path.stat().st_mtime_ns == seen:  # till an epoch is written
+            assert process.poll() is None
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0.0, 0.02))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        done.append(len(json.loads(read_metadata(path)["training"])["history"]["loss"]))
+    assert done == sorted(done)
+    assert 10 < done[-1] < epochs
+    assert done[-1] > done[0]
+
+    seed = json.loads(read_metadata(path)["training"])["seed"]
+    total = done[-1] + 3
+    resumed = started(train.format(total), tmp_path).communicate()[0]
+    straight = started(f"history = fit({ARGUMENTS}, epochs={total}, seed={seed})", tmp_path)
+    assert resumed == straight.communicate()[0]
+    assert "end" in resumed
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"], "strays are cleared away"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
+@pytest.mark.parametrize("checkpoint", [None, "run.safetensors"])
+def test_ctrl_c_leaves_a_usable_model(tmp_path, checkpoint):
+    """Interrupted by real signals at random moments, 10 times in one process."""
+    code = textwrap.dedent(
+        f"""
+        import math, os, random, signal, threading, time
+        from nn import History, accuracy, outputs
+        rng, history = random.Random(0), History()
+        for attempt in range(10):
+            pause = rng.uniform(0.005, 0.05)
+            threading.Timer(pause, os.kill, (os.getpid(), signal.SIGINT)).start()
+            try:
+                fit({ARGUMENTS}, epochs=10**6, history=history, seed=0,
+                    checkpoint={checkpoint!r})
+            except KeyboardInterrupt:
+                pass
+            assert all(math.isfinite(p.data) for p in model.parameters())
+            assert all(0 < y < 1 for y in outputs(model, rows))
+            assert len(history.loss) == len(history.accuracy)
+        """
+    )
+    process = started(code, tmp_path)
+    out = process.communicate()[0]
+    assert process.returncode == 0
+    assert "end" in out
+    assert {p.name for p in tmp_path.iterdir()} == ({checkpoint} if checkpoint else set())
+
+
+def test_the_package_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(ImportError, match=r'pip install "autograd-bp\[save\]"'):
+        save(tmp_path / "m", Line())
+    Path(tmp_path / "m").write_bytes(b"")
+    with pytest.raises(ImportError, match=r'pip install "autograd-bp\[save\]"'):
+        load(tmp_path / "m")
