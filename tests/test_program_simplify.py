@@ -84,9 +84,9 @@ def test_exact_at_zeros_infinities_and_nan():
 
 def test_constants_are_folded():
     writer = Writer()
-    three = writer.add(CODES["+"], (writer.constant(1.0), writer.constant(2.0)))
+    three = writer.add(CODES["+"], writer.constant(1.0), writer.constant(2.0))
     assert writer.number[three] == 3.0
-    pole = writer.add(CODES["/"], (writer.constant(1.0), writer.constant(0.0)))
+    pole = writer.add(CODES["/"], writer.constant(1.0), writer.constant(0.0))
     assert writer.number[pole] == math.inf
 
 

@@ -1,6 +1,38 @@
-# The C types of the walks over arrays in record.py.
+# The C types of record.py: of growing instructions, and of the walks over arrays.
 
 cimport cython
+
+from autograd_bp.value cimport Value
+
+cdef int CUSTOM
+cdef list _TWO
+
+cdef class Recording:
+    cdef public int size
+    cdef public short[::1] code
+    cdef public int[::1] first, operand
+    cdef public double[::1] number
+    cdef public dict constants
+
+    cpdef int input(self) except -2
+    cpdef int constant(self, double number) except -2
+
+    @cython.locals(at=cython.int)
+    cpdef int put(self, int i, int operand) except -2
+
+    @cython.locals(i=cython.int)
+    cpdef int append(self, int code, int count, double number) except -2
+
+@cython.locals(recording=Recording, node=Value, p=Value, count=cython.int, operands=tuple, seen=list, order=list)
+cpdef record(inputs, outputs)
+
+cdef int _keep_label(Value node, dict labels) except -2
+
+@cython.locals(p=Value)
+cdef bint _any_pending(tuple operands) except -2
+
+cdef int _index(Recording recording, x) except -2
+cdef int _index_of(Recording recording, Value node, double number) except -2
 
 @cython.locals(i=cython.Py_ssize_t, e=cython.Py_ssize_t)
 cpdef descendants(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)

@@ -1,4 +1,5 @@
-# cython: language_level=3, cdivision=True, initializedcheck=False, auto_pickle=False
+# cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, annotation_typing=False, auto_pickle=False
 """A graph of Values as arrays, and the walks over such arrays that must visit every instruction.
 
 Like `value.py`, this is ordinary Python that Cython compiles where it can: what takes a second
@@ -12,80 +13,95 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograd_bp.ops import TABLE
-from autograd_bp.value import consumers_first, sorting
+from autograd_bp.value import Value, consumers_first, sorting
 
-try:
-    from autograd_bp._pure import cython
-except ImportError:  # never at run time: this line tells the compiler which name is its own
-    import cython  # type: ignore[no-redef]
+__all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-if cython.compiled:
-    from cython.cimports.autograd_bp.value import Value
-else:
-    from autograd_bp.value import Value
-
-__all__ = ["Recording", "ancestors", "descendants", "levels", "record"]
-
-CUSTOM = cython.declare(cython.short, 32767)
+CUSTOM = 32767  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
+NUMBER = 0  # the codes of instructions that compute nothing: numbers,
+INPUT = -1  # and inputs, until they are finished
 
 
 class Recording:
-    """The instructions of a graph, growing; `Instructions` says what the arrays hold."""
+    """Instructions, growing; `Instructions` says what the arrays hold.
+
+    The arrays have room for more than the ``size`` instructions that are recorded so far.
+    """
 
     def __init__(self) -> None:
-        self.code: Any = array("h")
-        self.first: Any = array("i", [0])
-        self.operand: Any = array("i")
-        self.number: Any = array("d")
-        self.labels: dict[int, str] = {}
-        self.constants: dict[tuple[float, str], int] = {}
+        self.size = 0
+        self.code: Any = array("h", bytes(2 << 10))
+        self.first: Any = array("i", bytes(4 << 10))
+        self.operand: Any = array("i", bytes(4 << 10))
+        self.number: Any = array("d", bytes(8 << 10))
+        self.constants: dict[str, int] = {}
 
-    def leaf(self, number: float) -> int:
-        """A new instruction that is an input or a constant."""
-        self.code.append(0)
-        self.first.append(len(self.operand))
-        self.number.append(number)
-        return len(self.code) - 1
+    def input(self) -> int:
+        """A new input."""
+        return self.append(INPUT, 0, 0.0)
 
     def constant(self, number: float) -> int:
-        """The instruction that is this constant; -0.0 and 0.0 are two."""
-        key = (number, str(number))
-        if key not in self.constants:
-            self.constants[key] = self.leaf(number)
-        return self.constants[key]
+        """The instruction that is this number; -0.0 and 0.0 are two."""
+        key = repr(number)
+        at = self.constants.get(key)
+        if at is None:
+            at = self.constants[key] = self.append(NUMBER, 0, number)
+        return at
 
-    def instructions(self, inputs: int, outputs: Sequence[int]) -> Any:
-        """The finished instructions, of which the first ``inputs`` are inputs."""
+    def put(self, i: int, operand: int) -> None:
+        """Make this operand i of the next instruction that has operands."""
+        at = self.first[self.size] + i
+        if at == len(self.operand):
+            self.operand = _doubled("i", self.operand)
+        self.operand[at] = operand
+
+    def append(self, code: int, count: int, number: float) -> int:
+        """A new instruction, on so many operands that were put."""
+        i = self.size
+        if i + 1 == len(self.code):
+            self.code = _doubled("h", self.code)
+            self.first = _doubled("i", self.first)
+            self.number = _doubled("d", self.number)
+        self.code[i] = code
+        self.number[i] = number
+        self.first[i + 1] = self.first[i] + count
+        self.size = i + 1
+        return i
+
+    def instructions(self, inputs: Any, outputs: Any, labels: dict[int, str]) -> Any:
+        """The finished instructions."""
         import numpy as np
 
         from autograd_bp.program.instructions import Instructions
 
+        size = self.size
         return Instructions(
-            np.array(self.code, np.int16),
-            np.array(self.first, np.int32),
-            np.array(self.operand, np.int32),
-            np.array(self.number, float),
-            np.arange(inputs, dtype=np.int32),
+            np.maximum(np.array(self.code, np.int16)[:size], NUMBER),
+            np.array(self.first, np.int32)[: size + 1],
+            np.array(self.operand, np.int32)[: int(self.first[size])],
+            np.array(self.number, float)[:size],
+            np.array(inputs, np.int32),
             np.array(outputs, np.int32),
-            self.labels,
+            labels,
         )
 
 
-def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> tuple[Recording, list[int]]:
-    """The part of a graph between inputs and outputs, and where in it the outputs are.
+def _doubled(kind: str, old: Any) -> Any:
+    """A copy of an array with room for twice as many numbers."""
+    new = array(kind, bytes(2 * len(old) * array(kind).itemsize))
+    memoryview(new)[: len(old)] = memoryview(old)
+    return new
 
-    Inputs are instructions 0, 1, …; whatever does not depend on one of them is a constant.
+
+def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
+    """The part of a graph between inputs and outputs as `Instructions`.
+
+    Inputs are the first instructions; whatever does not depend on one of them is a constant.
     Raises TypeError for an operation that is no row of the table.
     """
-    node: Value
-    p: Value | None
-    moves: cython.bint
     recording = Recording()
-    code = recording.code
-    first = recording.first
-    operand = recording.operand
-    number = recording.number
+    labels: dict[int, str] = {}
     seen: list[Value] = []
     with sorting:
         order: list[Value] = consumers_first([y for y in outputs if isinstance(y, Value)])
@@ -93,21 +109,15 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> tuple[Recording, 
         try:
             for node in inputs:
                 seen.append(node)
-                node._pending = recording.leaf(node._data) + 1
-                if node._details is not None and node._details.label:
-                    recording.labels[node._pending - 1] = node._details.label
+                node._pending = recording.input() + 1
+                _keep_label(node, labels)
             for node in order:
                 if node._pending or not node._code:
                     continue
-                moves = False
+                count = 0
                 if node._details is not None and node._details.operands:
                     operands: tuple[Any, ...] = node.operands
-                    for x in operands:
-                        if isinstance(x, Value):
-                            p = x
-                            if p._pending:
-                                moves = True
-                    if not moves:
+                    if not _any_pending(operands):
                         continue
                     if node._code == CUSTOM:
                         raise TypeError(
@@ -115,43 +125,59 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> tuple[Recording, 
                             "(made by custom, implicit or checkpoint) is none; write it with the "
                             "functions of autograd_bp, or compute it outside the traced function"
                         )
-                    indices = [_index(recording, x) for x in operands]
+                    for x in operands:
+                        recording.put(count, _index(recording, x))
+                        count += 1
                 else:
                     p = node._a
-                    if p is not None and p._pending:
-                        moves = True
-                    p = node._b
-                    if p is not None and p._pending:
-                        moves = True
-                    if not moves:
-                        continue
-                    indices = [_index(recording, node._da if node._a is None else node._a)]
+                    if not (p is not None and p._pending):
+                        p = node._b
+                        if not (p is not None and p._pending):
+                            continue
+                    recording.put(0, _index_of(recording, node._a, node._da))
+                    count = 1
                     if _TWO[node._code]:
-                        indices.append(_index(recording, node._db if node._b is None else node._b))
-                operand.extend(indices)
-                code.append(node._code)
-                first.append(len(operand))
-                number.append(0.0)
+                        recording.put(1, _index_of(recording, node._b, node._db))
+                        count = 2
                 seen.append(node)
-                node._pending = len(code)
-                if node._details is not None and node._details.label:
-                    recording.labels[node._pending - 1] = node._details.label
-            where: list[int] = [_index(recording, y) for y in outputs]
+                node._pending = recording.append(node._code, count, 0.0) + 1
+                _keep_label(node, labels)
+            found = [_index(recording, y) for y in outputs]
         finally:
             for node in seen:
                 node._pending = 0
-    return recording, where
+    return recording.instructions(range(len(inputs)), found, labels)
 
 
-@cython.cfunc
-def _index(recording: Any, x: Any) -> Any:
+def _keep_label(node: Value, labels: dict[int, str]) -> None:
+    if node._details is not None and node._details.label:
+        labels[node._pending - 1] = node._details.label
+
+
+def _any_pending(operands: tuple[Any, ...]) -> bool:
+    """Whether an operand is recorded already, and so depends on an input."""
+    for x in operands:
+        if isinstance(x, Value):
+            p = x
+            if p._pending:
+                return True
+    return False
+
+
+def _index(recording: Recording, x: Any) -> int:
     """The instruction that a node or a plain number is."""
     if isinstance(x, Value):
-        node: Value = x
-        if node._pending:
-            return node._pending - 1
-        return recording.constant(node._data)
+        return _index_of(recording, x, 0.0)
     return recording.constant(float(x))
+
+
+def _index_of(recording: Recording, node: Value | None, number: float) -> int:
+    """The instruction that a node is; without one, that of a number."""
+    if node is None:
+        return recording.constant(number)
+    if node._pending:
+        return node._pending - 1
+    return recording.constant(node._data)
 
 
 # The arguments below are int32 and int8 arrays; record.pxd tells the compiler so.

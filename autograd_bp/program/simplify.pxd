@@ -2,34 +2,70 @@
 
 cimport cython
 
-cdef class Writer:
-    cdef public list code, operands, number
-    cdef dict _constants, _written
+from autograd_bp.program.record cimport Recording
 
-    @cython.locals(i=cython.Py_ssize_t, folded=cython.bint)
-    cpdef add(self, code, tuple operands)
+cdef int ADD, SUB, MUL, DIV, POW, NEG, DOT, SUM_OF, WHERE, SQRT
+cdef int NUMBER, INPUT, NONE
+cdef const unsigned char[::1] IS_NARY
 
-    cdef _append(self, code, tuple operands, number)
+@cython.final
+cdef class Writer(Recording):
+    cdef public int[::1] table
 
-cdef bint _is(Writer writer, Py_ssize_t i, double number) except -1
-cdef bint _is_minus_zero(Writer writer, Py_ssize_t i) except -1
+    cpdef int add(self, int code, int a, int b=*, int c=*) except -2
 
-@cython.locals(a=cython.Py_ssize_t, b=cython.Py_ssize_t)
-cpdef add_zero(Writer writer, tuple operands)
+    @cython.locals(i=cython.int)
+    cpdef int add_row(self, int code, const int[::1] row, int n) except -2
 
-@cython.locals(a=cython.Py_ssize_t, b=cython.Py_ssize_t)
-cpdef multiply_by_one(Writer writer, tuple operands)
+    @cython.locals(start=cython.int, e=cython.int, at=cython.Py_ssize_t)
+    cdef int _close(self, int code, int count) except -2
 
-@cython.locals(n=cython.Py_ssize_t)
-cpdef short_dot(Writer writer, tuple operands)
+    @cython.locals(mask=cython.ulonglong, at=cython.ulonglong, e=cython.int)
+    cdef Py_ssize_t _find(self, int code, int start, int count) except -2
 
-@cython.locals(writer=Writer, new=list, operand=list, first=list, number=list, taken=tuple, i=cython.Py_ssize_t, j=cython.Py_ssize_t, at=cython.Py_ssize_t)
-cpdef simplify(program)
+    @cython.locals(first=cython.int, e=cython.int)
+    cdef bint _is_like(self, int i, int code, int start, int count) except -2
 
-@cython.locals(new=list, operand=list, first=list, number=list, code=list, uses=list, inside=list, i=cython.Py_ssize_t, j=cython.Py_ssize_t, c=cython.int)
-cpdef collect_sums(program)
+    @cython.locals(i=cython.int, start=cython.int)
+    cdef int _rehash(self) except -2
 
-@cython.locals(code=list, operand=list, first=list, inside=list, w=list, x=list, others=list, stack=list, taken=list, i=cython.Py_ssize_t, n=cython.Py_ssize_t)
-cdef _collected(Writer writer, program, Py_ssize_t top, tuple lists, list new)
+cdef unsigned long long _scattered(unsigned long long i) noexcept
 
-cdef _total(Writer writer, list terms)
+@cython.locals(i=cython.Py_ssize_t)
+cdef int _rewrite(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] new, int[::1] row) except -2
+
+@cython.locals(start=cython.int, count=cython.int, e=cython.int)
+cdef int _rewritten(Writer writer, Py_ssize_t i, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] new, int[::1] row) except -2
+
+cdef int _identity(Writer writer, int code, int a, int b, int c) except -2
+cdef bint _is(Writer writer, int i, double number) noexcept
+cdef bint _is_minus_zero(Writer writer, int i) noexcept
+cdef int _negated(Writer writer, int i) noexcept
+cdef int _unit(Writer writer, int i) noexcept
+
+cdef int add_zero(Writer writer, int a, int b) except -2
+cdef int subtract_zero(Writer writer, int a, int b) except -2
+cdef int multiply_by_one(Writer writer, int a, int b) except -2
+@cython.locals(number=cython.double)
+cdef int divide_by_one(Writer writer, int x, int divisor) except -2
+cdef int double_negation(Writer writer, int x) except -2
+@cython.locals(root=cython.int)
+cdef int small_power(Writer writer, int x, int power) except -2
+cdef int settled_choice(Writer writer, int c, int a, int b) except -2
+@cython.locals(n=cython.int)
+cdef int short_dot(Writer writer, const int[::1] row, int count) except -2
+@cython.locals(i=cython.int)
+cdef bint _all_ones(Writer writer, const int[::1] row, int start, int n) noexcept
+@cython.locals(plus_a=cython.int, plus_b=cython.int, a=cython.int, b=cython.int)
+cdef int short_sum(Writer writer, const int[::1] row) except -2
+
+@cython.locals(i=cython.Py_ssize_t, e=cython.int, j=cython.int)
+cdef int _mark_inside(const short[::1] code, const int[::1] first, const int[::1] operand, const int[::1] uses, signed char[::1] inside) except -2
+
+@cython.locals(i=cython.Py_ssize_t)
+cdef int _collect(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, const signed char[::1] inside, int[::1] new, int[::1] row) except -2
+
+@cython.locals(w=list, x=list, others=list, stack=list, zeros=list, i=cython.int, j=cython.int, n=cython.int, e=cython.int, start=cython.int, stop=cython.int)
+cdef int _collected(Writer writer, int top, const short[::1] code, const int[::1] first, const int[::1] operand, const signed char[::1] inside, const int[::1] new) except -2
+
+cdef int _total(Writer writer, list terms) except -2

@@ -1,111 +1,149 @@
-# cython: language_level=3, auto_pickle=False, annotation_typing=False
+# cython: language_level=3, auto_pickle=False, annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False
 """Simplification: rules on single instructions, and sums of products made into `dot`.
 
-A program is written anew, instruction by instruction. Each goes through `Writer.add`, which
+A program is written anew, instruction by instruction. Each goes through a `Writer`, which
 
-1. asks the rules for its operation, in `IDENTITIES`; all are exact in IEEE arithmetic,
-   but for small powers, which are so within an ulp,
+1. asks the rule for its operation (`_identity`); all are exact in IEEE arithmetic, but for small
+   powers, which are so within an ulp,
 2. folds constants: an operation on numbers only is done here,
 3. shares: the same operation on the same operands is written once.
 
 Then what nothing needs is dropped. All else leaves every result as it was, bit for bit, and
 `collect_sums` changes the order in which terms are added up.
+
+This is ordinary Python on arrays of whole numbers; compiled, it takes a fraction of a
+microsecond for an instruction.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped
 from autograd_bp.program.instructions import Instructions
+from autograd_bp.program.record import INPUT, NUMBER, Recording
 
-__all__ = ["IDENTITIES", "Writer", "collect_sums", "simplify"]
+try:
+    from autograd_bp._pure import cython
+except ImportError:  # never at run time: this line tells the compiler which name is its own
+    import cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.libc.math import copysign
+else:
+    from math import copysign
+
+__all__ = ["Writer", "collect_sums", "simplify"]
 
 ADD, SUB, MUL, DIV, POW, NEG = (CODES[name] for name in ("+", "-", "*", "/", "**", "neg"))
 DOT, SUM_OF, WHERE, SQRT = (CODES[name] for name in ("dot", "sum_of", "where", "sqrt"))
-COMMUTATIVE = frozenset((ADD, MUL))
+IS_NARY = bytes([op.is_nary for op in TABLE])
+NONE = -1  # instead of an instruction
 
 
-class Writer:
-    """A program that is being written simplified.
-
-    ``number[i]`` is the number that instruction i is, or None; ``code`` and ``operands`` are
-    what it does.
-    """
+class Writer(Recording):
+    """A program that is being written simplified."""
 
     def __init__(self) -> None:
-        self.code: list[int] = []
-        self.operands: list[tuple[int, ...]] = []
-        self.number: list[float | None] = []
-        self._constants: dict[str, int] = {}
-        self._written: dict[tuple[int, tuple[int, ...]], int] = {}
+        super().__init__()
+        # A hash table of all instructions but leaves: where one stands, plus 1, or 0.
+        self.table: Any = array("i", bytes(4 << 11))
 
-    def input(self) -> int:
-        """A new input."""
-        return self._append(0, (), None)
-
-    def constant(self, number: float) -> int:
-        """The instruction that is this number; 0.0 and -0.0 are two."""
-        key = repr(number)
-        if key not in self._constants:
-            self._constants[key] = self._append(0, (), float(number))
-        return self._constants[key]
-
-    def add(self, code: int, operands: tuple[int, ...]) -> int:
+    def add(self, code: int, a: int, b: int = NONE, c: int = NONE) -> int:
         """The instruction that gives this result, written unless there is one already."""
-        rule = IDENTITIES.get(code)
-        if rule is not None:
-            found = rule(self, operands)
-            if found is not None:
+        found = _identity(self, code, a, b, c)
+        if found != NONE:
+            return found
+        self.put(0, a)
+        count = 1
+        if b != NONE:
+            self.put(1, b)
+            count = 2
+        if c != NONE:
+            self.put(2, c)
+            count = 3
+        return self._close(code, count)
+
+    def add_row(self, code: int, row: Any, n: int) -> int:
+        """The same for an n-ary operation on the first n elements of an array."""
+        if code == DOT:
+            found = short_dot(self, row, n)
+            if found != NONE:
                 return found
-        folded = True
-        for i in operands:
-            if self.number[i] is None:
-                folded = False
+        for i in range(n):
+            self.put(i, row[i])
+        return self._close(code, n)
+
+    def _close(self, code: int, count: int) -> int:
+        """The instruction on the operands that were put: a number, an older one, or a new one."""
+        start = self.first[self.size]
+        for e in range(start, start + count):
+            if self.code[self.operand[e]] != NUMBER:
                 break
-        if folded:
-            return self.constant(_result(code, [self.number[i] for i in operands]))
-        key = (code, operands)
-        if code in COMMUTATIVE and operands[0] > operands[1]:
-            key = (code, (operands[1], operands[0]))
-        at = self._written.get(key)
-        if at is None:
-            at = self._append(code, operands, None)
-            self._written[key] = at
+        else:
+            numbers = [self.number[self.operand[e]] for e in range(start, start + count)]
+            return self.constant(_result(code, numbers))
+        at = self._find(code, start, count)
+        if self.table[at]:
+            return self.table[at] - 1
+        self.table[at] = self.size + 1
+        if 2 * self.size > len(self.table):
+            self._rehash()
+        return self.append(code, count, 0.0)
+
+    def _find(self, code: int, start: int, count: int) -> int:
+        """Where the hash table has an instruction like this, or room for it."""
+        mask = len(self.table) - 1
+        at = code
+        for e in range(start, start + count):
+            at += _scattered(self.operand[e])
+        at &= mask
+        while self.table[at] and not self._is_like(self.table[at] - 1, code, start, count):
+            at = (at + 1) & mask
         return at
 
-    def _append(self, code: int, operands: tuple[int, ...], number: float | None) -> int:
-        self.code.append(code)
-        self.operands.append(operands)
-        self.number.append(number)
-        return len(self.code) - 1
+    def _is_like(self, i: int, code: int, start: int, count: int) -> bool:
+        first = self.first[i]
+        if self.code[i] != code or self.first[i + 1] - first != count:
+            return False
+        for e in range(count):
+            if self.operand[first + e] != self.operand[start + e]:
+                break
+        else:
+            return True
+        return (
+            code in (ADD, MUL)
+            and self.operand[first] == self.operand[start + 1]
+            and self.operand[first + 1] == self.operand[start]
+        )
+
+    def _rehash(self) -> None:
+        """Twice the room in the hash table."""
+        self.table = array("i", bytes(8 * len(self.table)))
+        for i in range(self.size):
+            if self.code[i] > NUMBER:
+                start = self.first[i]
+                self.table[self._find(self.code[i], start, self.first[i + 1] - start)] = i + 1
 
     def finish(
         self, inputs: Sequence[int], outputs: Sequence[int], labels: dict[int, str]
     ) -> Instructions:
         """What was written, without what nothing needs."""
-        first = array("i", [0])
-        operand = array("i")
-        for row in self.operands:
-            operand.extend(row)
-            first.append(len(operand))
-        whole = Instructions(
-            np.array(self.code, np.int16),
-            np.array(first, np.int32),
-            np.array(operand, np.int32),
-            np.array([0.0 if x is None else x for x in self.number]),
-            np.array(inputs, np.int32),
-            np.array(outputs, np.int32),
-            labels,
-        )
+        whole: Instructions = self.instructions(inputs, outputs, labels)
         keep = whole.ancestors(whole.outputs)
         keep[whole.inputs] = True
         return whole.selected(keep)
+
+
+def _scattered(i: int) -> int:
+    """Bits of i spread over 31: neighbours come to lie far apart. Their sum is the hash."""
+    i = (i * 0x2C1B3C6D) & 0x7FFFFFFF
+    return i ^ (i >> 15)
 
 
 def _result(code: int, numbers: Sequence[Any]) -> float:
@@ -116,178 +154,208 @@ def _result(code: int, numbers: Sequence[Any]) -> float:
 def simplify(program: Instructions) -> Instructions:
     """The program written anew by the rules above."""
     writer = Writer()
-    new: list[int] = []
-    operand = program.operand.tolist()
-    first = program.first.tolist()
-    number = program.number.tolist()
-    inputs = set(program.inputs.tolist())
+    new = np.zeros(len(program), np.int32)
+    row = np.zeros(program.counts.max(initial=0), np.int32)
+    kind = program.code.copy()
+    kind[program.inputs] = INPUT
+    _rewrite(writer, kind, program.first, program.operand, program.number, new, row)
     labels: dict[int, str] = {}
-    for i, code in enumerate(program.code.tolist()):
-        if code:
-            taken = tuple([new[j] for j in operand[first[i] : first[i + 1]]])
-            at = writer.add(code, taken)
-        else:
-            at = writer.input() if i in inputs else writer.constant(number[i])
-        new.append(at)
-        label = program.labels.get(i)
-        if label is not None:
-            labels.setdefault(at, label)
-    return writer.finish(
-        [new[i] for i in program.inputs], [new[i] for i in program.outputs], labels
+    for i, label in program.labels.items():
+        labels.setdefault(int(new[i]), label)
+    return writer.finish(new[program.inputs], new[program.outputs], labels)
+
+
+def _rewrite(
+    writer: Writer, code: Any, first: Any, operand: Any, number: Any, new: Any, row: Any
+) -> None:
+    for i in range(len(code)):
+        new[i] = _rewritten(writer, i, code, first, operand, number, new, row)
+
+
+def _rewritten(
+    writer: Writer, i: int, code: Any, first: Any, operand: Any, number: Any, new: Any, row: Any
+) -> int:
+    """Instruction i, on the operands that stand in ``new``."""
+    start = first[i]
+    count = first[i + 1] - start
+    if code[i] == INPUT:
+        return writer.input()
+    if code[i] == NUMBER:
+        return writer.constant(number[i])
+    if IS_NARY[code[i]]:
+        for e in range(count):
+            row[e] = new[operand[start + e]]
+        return writer.add_row(code[i], row, count)
+    return writer.add(
+        code[i],
+        new[operand[start]],
+        new[operand[start + 1]] if count > 1 else NONE,
+        new[operand[start + 2]] if count > 2 else NONE,
     )
 
 
 # --- identities -----------------------------------------------------------------------------------
 #
-# A rule gets the writer and the operands, and returns the instruction to use instead, or None.
+# A rule gets the writer and the operands, and returns the instruction to use instead, or NONE.
+
+
+def _identity(writer: Writer, code: int, a: int, b: int, c: int) -> int:
+    """What the rule for this operation says."""
+    if code == ADD:
+        return add_zero(writer, a, b)
+    if code == SUB:
+        return subtract_zero(writer, a, b)
+    if code == MUL:
+        return multiply_by_one(writer, a, b)
+    if code == DIV:
+        return divide_by_one(writer, a, b)
+    if code == NEG:
+        return double_negation(writer, a)
+    if code == POW:
+        return small_power(writer, a, b)
+    if code == WHERE:
+        return settled_choice(writer, a, b, c)
+    return NONE
 
 
 def _is(writer: Writer, i: int, number: float) -> bool:
-    own = writer.number[i]
-    return own is not None and own == number
+    return writer.code[i] == NUMBER and writer.number[i] == number
 
 
 def _is_minus_zero(writer: Writer, i: int) -> bool:
-    number = writer.number[i]
-    return number is not None and number == 0.0 and math.copysign(1.0, number) < 0.0
+    return _is(writer, i, 0.0) and copysign(1.0, writer.number[i]) < 0.0
 
 
-def add_zero(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def _negated(writer: Writer, i: int) -> int:
+    """The x for which this instruction is -x; NONE if it is no negation."""
+    return writer.operand[writer.first[i]] if writer.code[i] == NEG else NONE
+
+
+def add_zero(writer: Writer, a: int, b: int) -> int:
     """x + -0.0 is x (x + 0.0 is not, where x is -0.0); a + (-b) is a - b."""
-    a, b = operands
     if _is_minus_zero(writer, b):
         return a
     if _is_minus_zero(writer, a):
         return b
-    if writer.code[b] == NEG:
-        return writer.add(SUB, (a, writer.operands[b][0]))
-    if writer.code[a] == NEG:
-        return writer.add(SUB, (b, writer.operands[a][0]))
-    return None
+    if _negated(writer, b) != NONE:
+        return writer.add(SUB, a, _negated(writer, b))
+    if _negated(writer, a) != NONE:
+        return writer.add(SUB, b, _negated(writer, a))
+    return NONE
 
 
-def subtract_zero(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def subtract_zero(writer: Writer, a: int, b: int) -> int:
     """x - 0.0 is x; a - (-b) is a + b."""
-    a, b = operands
     if _is(writer, b, 0.0) and not _is_minus_zero(writer, b):
         return a
-    if writer.code[b] == NEG:
-        return writer.add(ADD, (a, writer.operands[b][0]))
-    return None
+    if _negated(writer, b) != NONE:
+        return writer.add(ADD, a, _negated(writer, b))
+    return NONE
 
 
-def multiply_by_one(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def multiply_by_one(writer: Writer, a: int, b: int) -> int:
     """x·1 is x; x·(-1) is -x; (-a)·(-b) is a·b."""
-    a, b = operands
     if _is(writer, b, 1.0):
         return a
     if _is(writer, a, 1.0):
         return b
     if _is(writer, b, -1.0):
-        return writer.add(NEG, (a,))
+        return writer.add(NEG, a)
     if _is(writer, a, -1.0):
-        return writer.add(NEG, (b,))
-    if writer.code[a] == NEG and writer.code[b] == NEG:
-        return writer.add(MUL, (writer.operands[a][0], writer.operands[b][0]))
-    return None
+        return writer.add(NEG, b)
+    if _negated(writer, a) != NONE and _negated(writer, b) != NONE:
+        return writer.add(MUL, _negated(writer, a), _negated(writer, b))
+    return NONE
 
 
-def divide_by_one(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def divide_by_one(writer: Writer, x: int, divisor: int) -> int:
     """x/1 is x; x/(-1) is -x; x/2ᵏ is x·2⁻ᵏ, which is exact too and quicker."""
-    x, divisor = operands
     if _is(writer, divisor, 1.0):
         return x
-    number = writer.number[divisor]
-    if (
-        number is not None
-        and abs(np.frexp(number)[0]) == 0.5
-        and 2.0**-500 < abs(number) < 2.0**500
-    ):
-        return writer.add(MUL, (x, writer.constant(1.0 / number)))
-    return None
+    if writer.code[divisor] == NUMBER:
+        number = writer.number[divisor]
+        if abs(math.frexp(number)[0]) == 0.5 and 2.0**-500 < abs(number) < 2.0**500:
+            return writer.add(MUL, x, writer.constant(1.0 / number))
+    return NONE
 
 
-def double_negation(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def double_negation(writer: Writer, x: int) -> int:
     """-(-x) is x; -(a - b) is b - a unless a = b, where the signs of zero differ, so it stays."""
-    (x,) = operands
-    return writer.operands[x][0] if writer.code[x] == NEG else None
+    return _negated(writer, x)
 
 
-def small_power(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def small_power(writer: Writer, x: int, power: int) -> int:
     """x¹ is x, x² is x·x, x⁻¹ is 1/x, x⁰ is 1, x^½ is √x and x^-½ is 1/√x, within an ulp.
 
     The root is taken of x + 0.0, as the power of -0.0 is 0.0.
     """
-    x, power = operands
     if _is(writer, power, 1.0):
         return x
     if _is(writer, power, 2.0):
-        return writer.add(MUL, (x, x))
+        return writer.add(MUL, x, x)
     if _is(writer, power, -1.0):
-        return writer.add(DIV, (writer.constant(1.0), x))
+        return writer.add(DIV, writer.constant(1.0), x)
     if _is(writer, power, 0.5) or _is(writer, power, -0.5):
-        root = writer.add(SQRT, (writer.add(ADD, (x, writer.constant(0.0))),))
-        one = writer.constant(1.0)
-        return root if _is(writer, power, 0.5) else writer.add(DIV, (one, root))
-    return writer.constant(1.0) if _is(writer, power, 0.0) else None
+        root = writer.add(SQRT, writer.add(ADD, x, writer.constant(0.0)))
+        if _is(writer, power, 0.5):
+            return root
+        return writer.add(DIV, writer.constant(1.0), root)
+    return writer.constant(1.0) if _is(writer, power, 0.0) else NONE
 
 
-def settled_choice(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def settled_choice(writer: Writer, c: int, a: int, b: int) -> int:
     """where(c, a, b) with c a number, or with a and b the same."""
-    c, a, b = operands
     if a == b:
         return a
-    number = writer.number[c]
-    return None if number is None else a if number != 0.0 else b
+    if writer.code[c] == NUMBER:
+        return b if writer.number[c] == 0.0 else a
+    return NONE
 
 
-def short_dot(writer: Writer, operands: tuple[int, ...]) -> int | None:
+def short_dot(writer: Writer, row: Any, count: int) -> int:
     """A dot of one product and no bias is that product; of ones, a sum.
 
     -0.0 stands for no bias, as it changes no sum.
     """
-    n = len(operands) // 2
-    if not _is_minus_zero(writer, operands[-1]):
-        return None
-    w, x = operands[:n], operands[n : 2 * n]
+    n = count // 2
+    if not _is_minus_zero(writer, row[count - 1]):
+        return NONE
     if n == 0:
-        return operands[-1]
+        return row[0]
     if n == 1:
-        return writer.add(MUL, (w[0], x[0]))
+        return writer.add(MUL, row[0], row[1])
     if n == 2:
-        first, second = _signed(writer, w[0], x[0]), _signed(writer, w[1], x[1])
-        if first is not None and second is not None:
-            (a, plus_a), (b, plus_b) = first, second
-            if plus_a:
-                return writer.add(ADD if plus_b else SUB, (a, b))
-            return writer.add(SUB, (b, a)) if plus_b else None
-        return None
-    for terms, factors in ((w, x), (x, w)):
-        ones = [i for i in factors if _is(writer, i, 1.0)]
-        if len(ones) == n:
-            return writer.add(SUM_OF, terms)
-    return None
+        return short_sum(writer, row)
+    if _all_ones(writer, row, n, n):
+        return writer.add_row(SUM_OF, row, n)
+    if _all_ones(writer, row, 0, n):
+        return writer.add_row(SUM_OF, row[n : 2 * n], n)
+    return NONE
 
 
-def _signed(writer: Writer, a: int, b: int) -> tuple[int, bool] | None:
-    """What a·b is but for its sign, and whether that is +; None unless a factor is 1 or -1."""
-    for x, factor in ((a, b), (b, a)):
-        for sign in (1.0, -1.0):
-            if _is(writer, factor, sign):
-                return x, sign > 0.0
-    return None
+def _all_ones(writer: Writer, row: Any, start: int, n: int) -> bool:
+    for i in range(start, start + n):
+        if not _is(writer, row[i], 1.0):
+            return False
+    return True
 
 
-IDENTITIES: dict[int, Callable[[Writer, tuple[int, ...]], int | None]] = {
-    ADD: add_zero,
-    SUB: subtract_zero,
-    MUL: multiply_by_one,
-    DIV: divide_by_one,
-    NEG: double_negation,
-    POW: small_power,
-    WHERE: settled_choice,
-    DOT: short_dot,
-}
+def short_sum(writer: Writer, row: Any) -> int:
+    """A dot of two products, each by 1 or -1, is a + b or a - b."""
+    plus_a = _unit(writer, row[2]) or _unit(writer, row[0])
+    plus_b = _unit(writer, row[3]) or _unit(writer, row[1])
+    a = row[0] if _unit(writer, row[2]) else row[2]
+    b = row[1] if _unit(writer, row[3]) else row[3]
+    if plus_a == 0 or plus_b == 0 or plus_a + plus_b < 0:
+        return NONE
+    if plus_a < 0:
+        return writer.add(SUB, b, a)
+    return writer.add(ADD if plus_b > 0 else SUB, a, b)
+
+
+def _unit(writer: Writer, i: int) -> int:
+    """1 or -1 if the instruction is that number, else 0."""
+    return 1 if _is(writer, i, 1.0) else -1 if _is(writer, i, -1.0) else 0
 
 
 # --- sums of products -----------------------------------------------------------------------------
@@ -299,73 +367,83 @@ def collect_sums(program: Instructions) -> Instructions:
     That is where the matrix products of scalar code come to light (see `recover`), and it is
     the only step that changes the order of summation: results differ by rounding.
     """
-    uses = np.bincount(
-        np.concatenate([program.operand, program.outputs]), minlength=len(program)
-    ).tolist()
-    code = program.code.tolist()
-    operand = program.operand.tolist()
-    first = program.first.tolist()
-    inside = [False] * len(code)  # terms of a longer sum: they need no result of their own
-    for i, c in enumerate(code):
-        if c in (ADD, SUM_OF):
-            for j in operand[first[i] : first[i + 1]]:
-                if uses[j] == 1 and code[j] in (ADD, MUL, DOT, SUM_OF):
-                    inside[j] = True
+    ends = np.concatenate([program.operand, program.outputs])
+    uses = np.bincount(ends, minlength=len(program)).astype(np.int32)
+    kind = program.code.copy()
+    kind[program.inputs] = INPUT
+    inside = np.zeros(len(program), np.int8)
+    _mark_inside(kind, program.first, program.operand, uses, inside)
     writer = Writer()
-    new: list[int] = []
-    inputs = set(program.inputs.tolist())
-    number = program.number.tolist()
-    for i, c in enumerate(code):
-        if c == 0:
-            new.append(writer.input() if i in inputs else writer.constant(number[i]))
-        elif inside[i]:
-            new.append(-1)
-        elif c in (ADD, SUM_OF):
-            new.append(_collected(writer, program, i, (code, operand, first, inside), new))
+    new = np.full(len(program), NONE, np.int32)
+    row = np.zeros(program.counts.max(initial=0), np.int32)
+    _collect(writer, kind, program.first, program.operand, program.number, inside, new, row)
+    labels = {int(new[i]): text for i, text in program.labels.items() if new[i] != NONE}
+    return writer.finish(new[program.inputs], new[program.outputs], labels)
+
+
+def _mark_inside(code: Any, first: Any, operand: Any, uses: Any, inside: Any) -> None:
+    """Mark the terms of a longer sum, which need no result of their own."""
+    for i in range(len(code)):
+        if code[i] in (ADD, SUM_OF):
+            for e in range(first[i], first[i + 1]):
+                j = operand[e]
+                if uses[j] == 1 and code[j] in (ADD, MUL, DOT, SUM_OF):
+                    inside[j] = 1
+
+
+def _collect(
+    writer: Writer, code: Any, first: Any, operand: Any, number: Any, inside: Any, new: Any,
+    row: Any,
+) -> None:  # fmt: skip
+    for i in range(len(code)):
+        if inside[i]:
+            continue
+        if code[i] in (ADD, SUM_OF):
+            new[i] = _collected(writer, i, code, first, operand, inside, new)
         else:
-            new.append(writer.add(c, tuple([new[j] for j in operand[first[i] : first[i + 1]]])))
-    labels = {new[i]: label for i, label in program.labels.items() if new[i] >= 0}
-    return writer.finish(
-        [new[i] for i in program.inputs], [new[i] for i in program.outputs], labels
-    )
+            new[i] = _rewritten(writer, i, code, first, operand, number, new, row)
 
 
 def _collected(
-    writer: Writer, program: Instructions, top: int, lists: tuple[Any, ...], new: list[int]
+    writer: Writer, top: int, code: Any, first: Any, operand: Any, inside: Any, new: Any
 ) -> int:
     """The sum that ends in ``top`` as one instruction."""
-    code, operand, first, inside = lists
     w: list[int] = []
     x: list[int] = []
     others: list[int] = []
     stack = [top]
     while stack:
         i = stack.pop()
-        taken = operand[first[i] : first[i + 1]]
+        start, stop = first[i], first[i + 1]
         if i != top and not inside[i]:
             others.append(new[i])
         elif code[i] in (ADD, SUM_OF):
-            stack += reversed(taken)
+            for e in range(stop - 1, start - 1, -1):
+                stack.append(operand[e])
         elif code[i] == MUL:
-            w.append(new[taken[0]])
-            x.append(new[taken[1]])
+            w.append(new[operand[start]])
+            x.append(new[operand[start + 1]])
         else:  # a dot
-            n = len(taken) // 2
-            w += [new[j] for j in taken[:n]]
-            x += [new[j] for j in taken[n : 2 * n]]
-            stack.append(taken[-1])
+            n = (stop - start) // 2
+            for e in range(start, start + n):
+                w.append(new[operand[e]])
+                x.append(new[operand[e + n]])
+            stack.append(operand[stop - 1])
+    if not w:
+        return _total(writer, others)
     if len(w) == 1:
-        others.insert(0, writer.add(MUL, (w[0], x[0])))
-    elif w:
-        zeros = [j for j in others if _is(writer, j, 0.0)]
-        others = [j for j in others if not _is(writer, j, 0.0)] or zeros[:1]
-        others = others or [writer.constant(-0.0)]
-        bias = others[0] if len(others) == 1 else _total(writer, others)
-        return writer.add(DOT, (*w, *x, bias))
-    return _total(writer, others)
+        return _total(writer, [writer.add(MUL, w[0], x[0]), *others])
+    zeros = [j for j in others if _is(writer, j, 0.0)]
+    others = [j for j in others if not _is(writer, j, 0.0)] or zeros[:1]
+    bias = _total(writer, others) if others else writer.constant(-0.0)
+    terms = array("i", [*w, *x, bias])
+    return writer.add_row(DOT, terms, len(terms))
 
 
 def _total(writer: Writer, terms: list[int]) -> int:
+    """The sum of these, of which there is one at least."""
+    if len(terms) == 1:
+        return terms[0]
     if len(terms) == 2:
-        return writer.add(ADD, (terms[0], terms[1]))
-    return writer.add(SUM_OF, tuple(terms))
+        return writer.add(ADD, terms[0], terms[1])
+    return writer.add_row(SUM_OF, array("i", terms), len(terms))

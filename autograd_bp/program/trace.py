@@ -58,9 +58,8 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     with tracing():
         returned = f(*given)
     result = Layout(returned, "result")
-    recording, outputs = record(inputs, result.example)
+    program = record(inputs, result.example)
     result.example = []
-    program = recording.instructions(len(inputs), outputs)
     if optimize:
         program = collect_sums(program)
     return Program(program, arguments, result, optimize)
