@@ -23,8 +23,10 @@ from autograd_bp.program.instructions import (
     Instructions,
     Ints,
     Slots,
+    grouped_by,
     offsets,
     positions,
+    split_at,
 )
 from autograd_bp.program.reading import ArrayReading
 
@@ -49,12 +51,13 @@ def pull_back(
     n = len(program)
     one = builder.constant(1.0)
     # A term of the sum for x: the instruction that it comes from (n + j for seed j), its factor.
-    target = np.concatenate([program.operand[edges], program.outputs])
-    source = np.concatenate([program.consumer[edges], n + np.arange(len(seeds), dtype=np.int32)])
-    factor = np.concatenate([partial, np.full(len(seeds), one, np.int32)])
-    relevant = active[target]
-    order = np.lexsort((-source, -target))
-    order = order[relevant[order]]
+    # Seeds and consumers are known before what is made from them: from the last to the first.
+    target = np.concatenate([program.outputs[::-1], program.operand[edges][::-1]])
+    given = n + np.arange(len(seeds), dtype=np.int32)
+    source = np.concatenate([given[::-1], program.consumer[edges][::-1]])
+    factor = np.concatenate([np.full(len(seeds), one, np.int32), partial[::-1]])
+    order = np.argsort(-target, kind="stable")
+    order = order[active[target[order]]]
     adjoint = _sums(builder, n, target[order], source[order], factor[order], seeds)
     zero = builder.constant(0.0)
     found: Ints = adjoint[np.asarray(wrt, np.int32)]
@@ -125,13 +128,14 @@ def _partials(program: Instructions, builder: Builder, edges: Ints) -> Ints:
     result = np.full(len(program.operand), -1, np.int32)
     wanted = np.zeros(len(program.operand), bool)
     wanted[edges] = True
-    consumers = np.unique(program.consumer[edges])
-    counts = program.counts
-    kinds = np.stack([program.code[consumers], counts[consumers]], axis=1)
-    for code, count in np.unique(kinds, axis=0).tolist():
-        op = TABLE[code]
-        which = consumers[(kinds == (code, count)).all(axis=1)]
+    is_consumer = np.zeros(len(program), bool)
+    is_consumer[program.consumer[edges]] = True
+    consumers = positions(is_consumer)
+    kinds = program.counts[consumers], program.code[consumers]
+    for which in split_at(*grouped_by(consumers, *kinds)):
+        op = TABLE[program.code[which[0]]]
         rows = program.operands_of(which)
+        count = rows.shape[1]
         sequences = sum(name.endswith("*") for name in op.operands)
         length = (count - len(op.operands) + sequences) // max(sequences, 1)
         operands: list[Slots] = []

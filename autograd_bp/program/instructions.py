@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from autograd_bp.ops import CODES, TABLE
 from autograd_bp.program import record
 
-__all__ = ["Bools", "Builder", "Floats", "Instructions", "Ints", "Slots", "offsets", "positions"]
+__all__ = [
+    "Bools", "Builder", "Floats", "Instructions", "Ints", "Slots",
+    "grouped_by", "offsets", "positions", "split_at",
+]  # fmt: skip
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -85,8 +88,9 @@ class Instructions:
 
     def operands_of(self, which: Ints) -> Ints:
         """The operands of instructions that have equally many, a row for each."""
-        count = int(self.counts[which[0]]) if len(which) else 0
-        rows: Ints = self.operand[self.first[which][:, None] + np.arange(count, dtype=np.int32)]
+        start = self.first[which]
+        count = int(self.first[which[0] + 1] - start[0]) if len(which) else 0
+        rows: Ints = self.operand[start[:, None] + np.arange(count, dtype=np.int32)]
         return rows
 
     def selected(self, keep: Bools) -> Instructions:
@@ -107,6 +111,24 @@ class Instructions:
 def positions(mask: Any) -> Ints:
     """Where a mask is set."""
     return np.flatnonzero(mask).astype(np.int32)
+
+
+def grouped_by(which: Ints, *keys: Any) -> tuple[Ints, Ints]:
+    """Elements sorted so that those with equal keys are neighbours, and where each group begins.
+
+    The last key counts first; within a group the order stays.
+    """
+    order = np.lexsort(keys)
+    is_new = np.zeros(len(which), bool)
+    is_new[:1] = True
+    for key in keys:
+        is_new[1:] |= np.diff(key[order]) != 0
+    return which[order], positions(is_new)
+
+
+def split_at(which: Ints, starts: Ints) -> list[Ints]:
+    """An array in parts that begin there."""
+    return np.split(which, starts[1:]) if len(which) else []
 
 
 def offsets(counts: Any) -> Ints:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.ops import CODES, TABLE
-from autograd_bp.program.instructions import Floats, Instructions, Ints, positions
+from autograd_bp.program.instructions import Floats, Instructions, Ints, grouped_by, offsets, positions, split_at
 
 __all__ = ["COPY", "LAYER", "OUTER", "TILE", "Plan"]
 
@@ -31,6 +31,7 @@ MUL, DOT = CODES["*"], CODES["dot"]
 NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
+IS_NARY = np.array([op.is_nary for op in TABLE])
 SMALL = 8  # n-ary instructions fewer than this are quicker one by one
 
 Steps = list[tuple[int, int, int, int, int, int]]
@@ -54,6 +55,8 @@ class Plan:
         self.spare: list[Floats] = []  # slots that no call is using
         self._index: list[Any] = []
         self._length = 0
+        self._copies: Steps = []
+        self._row_steps: Steps = []
         self._program = program
         lanes = program.inputs[self.is_lane]
         varies = program.descendants(lanes) if len(lanes) else np.zeros(len(program), bool)
@@ -67,9 +70,11 @@ class Plan:
         # How many lanes to compute at once. It depends on the program only, never on threads.
         fit = WORKING_SET // (8 * max(self.rows, 1))
         self.block = max(SMALLEST, min(LARGEST, 1 << max(fit.bit_length() - 1, 0)))
-        self.slot_steps: Ints = np.array(self._slot_steps, np.int32).reshape(-1, 6)
-        self.row_steps: Ints = np.array(self._row_steps, np.int32).reshape(-1, 6)
-        for name in ("_index", "_slot_steps", "_row_steps", "_level", "_slot", "_row", "_program"):
+        self.slot_steps: Ints = np.concatenate([self._computed, _table(self._copies)])
+        self.row_steps: Ints = _table(self._row_steps)
+        for name in (
+            "_index", "_computed", "_copies", "_row_steps", "_level", "_slot", "_row", "_program",
+        ):  # fmt: skip
             delattr(self, name)
 
     def room(self) -> _Room:
@@ -81,35 +86,44 @@ class Plan:
     def _place_slots(self, varies: Any, small: int) -> None:
         program = self._program
         given = program.inputs[~self.is_lane]
-        constants = np.flatnonzero(program.is_constant)
-        computed, runs = self._runs(positions((program.code != 0) & ~varies))
-        ids = np.concatenate([given, constants, computed]).astype(np.int32)
+        constants = positions(program.is_constant)
+        computed, starts = self._runs(positions((program.code != 0) & ~varies))
+        ids = np.concatenate([given, constants, computed])
         self._slot = np.full(len(program), -1, np.int32)
-        self._slot[ids] = np.arange(len(ids))
+        self._slot[ids] = np.arange(len(ids), dtype=np.int32)
         self.slots: Floats = np.zeros(len(ids))
         self.slots[self._slot[constants]] = program.number[constants]
         self.uniform = len(given)
-        self._slot_steps: Steps = []
-        for which in runs:
-            rows = self._slot[program.operands_of(which)]
-            code, out = int(program.code[which[0]]), int(self._slot[which[0]])
-            if TABLE[code].is_nary and len(which) < small:
-                for i, row in enumerate(rows):
-                    self._step(self._slot_steps, code, 1, _length(code, row), out + i, row)
-            else:
-                k = _length(code, rows[0])
-                self._step(self._slot_steps, code, len(which), k, out, rows.T)
+        sizes = np.diff(starts, append=len(computed))
+        few = IS_NARY[program.code[computed]] & (sizes < small).repeat(sizes)
+        self._computed = self._in_columns(computed, np.union1d(starts, positions(few)))
 
-    def _runs(self, which: Ints) -> tuple[Ints, list[Ints]]:
-        """Instructions by level, and in it those of one operation and length together."""
+    def _runs(self, which: Ints) -> tuple[Ints, Ints]:
+        """Instructions by level, and in it those of one operation and length together.
+
+        Returns them in this order, and where in it each run begins.
+        """
         program = self._program
-        keys = (program.counts[which], program.code[which], self._level[which])
-        order = np.lexsort(keys)
-        which = which[order].astype(np.int32)
-        change = np.zeros(len(which), bool)
-        for key in keys:
-            change[1:] |= np.diff(key[order]) != 0
-        return which, np.split(which, np.flatnonzero(change)) if len(which) else []
+        return grouped_by(which, program.counts[which], program.code[which], self._level[which])
+
+    def _in_columns(self, ids: Ints, starts: Ints) -> Ints:
+        """Steps for runs of instructions, whose slots lie in this order."""
+        program = self._program
+        counts = program.counts[ids]
+        sizes = np.diff(starts, append=len(ids))
+        code, width = program.code[ids[starts]], counts[starts]
+        k = np.where(code == DOT, width // 2, np.where(IS_NARY[code], width, 1))
+        args = offsets(sizes * width)
+        # Operand j of instruction i in a run of n stands at args + j·n + i.
+        i = np.arange(len(ids)) - starts.repeat(sizes)
+        j = np.arange(counts.sum()) - offsets(counts)[:-1].repeat(counts)
+        at = (args[:-1].repeat(sizes) + i).repeat(counts) + j * sizes.repeat(sizes).repeat(counts)
+        index = np.empty(len(at), np.int32)
+        index[at] = self._slot[program.operand[program.first[ids].repeat(counts) + j]]
+        self._index.append(index)
+        self._length = len(index)
+        steps = [code, sizes, k, self._slot[ids[starts]], args[:-1], np.zeros(len(starts))]
+        return np.column_stack(steps).astype(np.int32)
 
     def _step(
         self, steps: Steps, code: int, n: int, k: int, out: int, operands: Any, extra: int = 0
@@ -121,7 +135,7 @@ class Plan:
     def _copy_of(self, slots: Any) -> int:
         """New slots, next to each other, that hold what these hold; where they begin."""
         out = len(self.slots)
-        self._step(self._slot_steps, COPY, len(slots), 1, out, slots)
+        self._step(self._copies, COPY, len(slots), 1, out, slots)
         self.slots = np.concatenate([self.slots, np.zeros(len(slots))])
         return out
 
@@ -133,13 +147,11 @@ class Plan:
         self._row[lanes] = np.arange(len(lanes))
         self.rows = len(lanes)
         self._splats: dict[int, int] = {}
-        self._row_steps: Steps = []
         self._factors, skipped = self._products(varies, reduce)
         live = varies & (program.code != 0)
         live[skipped] = False
         weighted: list[tuple[Ints, Ints, Ints]] = []
-        _, runs = self._runs(positions(live))
-        for which in runs:
+        for which in split_at(*self._runs(positions(live))):
             if program.code[which[0]] == DOT:
                 which, weighted = self._layers_of(which, varies)
                 for ids, w, x in weighted:
@@ -281,6 +293,10 @@ class _Room:
 
     def __exit__(self, *error: object) -> None:
         self._plan.spare.append(self._slots)
+
+
+def _table(steps: Steps) -> Ints:
+    return np.array(steps, np.int32).reshape(-1, 6)
 
 
 def _length(code: int, operands: Any) -> int:
