@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp.program import lanes
+from autograd_bp.program import lanes as numpy_lanes
 from autograd_bp.program.instructions import Floats
 from autograd_bp.program.plan import Plan
 
@@ -29,20 +29,22 @@ compiled: bool = kernel is not None
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute what depends on no lane."""
     if kernel is None or not plan.is_native:
-        lanes.run_slots(plan, slots)
+        numpy_lanes.run_slots(plan, slots)
     else:
         kernel.run_slots(plan.slot_steps, plan.indices, slots)
 
 
-def run_rows(plan: Plan, slots: Floats, x: Floats, threads: int) -> tuple[Floats, Floats]:
+def run_rows(
+    plan: Plan, slots: Floats, lanes: list[Floats], threads: int
+) -> tuple[Floats, Floats]:
     """Compute all lanes, block by block: outputs for each lane, and sums over the lanes.
 
-    The outputs are of shape (outputs, lanes), or (0, lanes) if none of them varies.
+    ``lanes`` are arrays of shape (lanes, inputs). The outputs are of shape (outputs, lanes).
 
     Each block adds up its own lanes, and the blocks' sums are added in order. So the result is
     the same for any number of threads.
     """
-    n, outputs = x.shape[1], len(plan.output_row)
+    n, outputs = len(lanes[0]), len(plan.output_row)
     size = plan.block
     blocks = -(-n // size)
     out = np.empty((outputs if plan.keeps_rows else 0, n))
@@ -51,13 +53,14 @@ def run_rows(plan: Plan, slots: Floats, x: Floats, threads: int) -> tuple[Floats
     def run(first: int, last: int) -> None:
         if kernel is not None and plan.is_native:
             kernel.run_rows(
-                plan.row_steps, plan.indices, plan.splats, slots, x, out, sums, plan.output_row,
-                plan.rows, size, first, last,
+                plan.rows, size, first, last, plan.row_steps, plan.indices, plan.splats, slots,
+                out, sums, plan.output_row, *lanes,
             )  # fmt: skip
             return
         for i in range(first, last):
             span = slice(i * size, (i + 1) * size)
-            lanes.run_rows(plan, slots, x[:, span], out[:, span], sums[i])
+            x = np.concatenate([x[span].T for x in lanes])
+            numpy_lanes.run_rows(plan, slots, x, out[:, span], sums[i])
 
     _share(run, blocks, threads)
     return out, sums[0] if blocks < 2 else sums.sum(axis=0)

@@ -115,15 +115,17 @@ static int supported(int i)
 
 /* --- Python's side: arguments are arrays, checked by engine.py, which alone calls these ------ */
 
-static int open_arrays(PyObject *const *args, Py_buffer *views, int count, const char *writable)
+/* kinds: 'w' is written to, 'r' is not, 's' may have its numbers apart; the last holds for the rest */
+static int open_arrays(PyObject *const *args, Py_buffer *views, Py_ssize_t count, const char *kinds)
 {
-    for (int i = 0; i < count; i++) {
-        int flags = writable[i] == 'w' ? PyBUF_CONTIG : PyBUF_CONTIG_RO;
-        if (writable[i] == 's') flags = PyBUF_STRIDES | PyBUF_WRITABLE; /* rows may lie apart */
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int flags = *kinds == 'w' ? PyBUF_CONTIG : *kinds == 's' ? PyBUF_STRIDED_RO
+                                                                 : PyBUF_CONTIG_RO;
         if (PyObject_GetBuffer(args[i], &views[i], flags)) {
             while (i--) PyBuffer_Release(&views[i]);
             return 0;
         }
+        if (kinds[1]) kinds++;
     }
     return 1;
 }
@@ -141,20 +143,41 @@ static PyObject *py_run_slots(PyObject *self, PyObject *const *args, Py_ssize_t 
     Py_RETURN_NONE;
 }
 
-/* run_rows(steps, indices, splats, slots, x, out, sums, output_row, rows, block, first, last) */
+/* The lanes of a block from arrays of shape (lanes, inputs): a row for each input. */
+static void fill_rows(const Py_buffer *x, const Py_buffer *end, Py_ssize_t begin, int size,
+                      double *row, long stride)
+{
+    int whole = (size + 7) & ~7;
+    for (; x < end; x++)
+        for (Py_ssize_t i = 0; i < x->shape[1]; i++, row += stride) {
+            const char *from = (const char *)x->buf + begin * x->strides[0] + i * x->strides[1];
+            for (int l = 0; l < size; l++, from += x->strides[0]) row[l] = *(const double *)from;
+            for (int l = size; l < whole; l++) row[l] = row[size - 1];
+        }
+}
+
+/* run_rows(rows, block, first, last, steps, indices, splats, slots, out, sums, output_row, x, ...)
+   with an array x for each argument that is lanes */
 static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    Py_buffer v[8];
-    if (nargs != 12) return PyErr_Format(PyExc_TypeError, "run_rows takes 12 arguments");
-    long row_count = PyLong_AsLong(args[8]), block = PyLong_AsLong(args[9]);
-    long first = PyLong_AsLong(args[10]), last = PyLong_AsLong(args[11]);
-    if (PyErr_Occurred() || !open_arrays(args, v, 8, "rrrrrwwr")) return NULL;
+    enum { NUMBERS = 4, ARRAYS = 7 };
+    if (nargs <= NUMBERS + ARRAYS) return PyErr_Format(PyExc_TypeError, "run_rows lacks arrays");
+    long row_count = PyLong_AsLong(args[0]), block = PyLong_AsLong(args[1]);
+    long first = PyLong_AsLong(args[2]), last = PyLong_AsLong(args[3]);
+    if (PyErr_Occurred()) return NULL;
+    Py_ssize_t arrays = nargs - NUMBERS;
+    Py_buffer *v = PyMem_Malloc(arrays * sizeof *v);
+    if (!v) return PyErr_NoMemory();
+    if (!open_arrays(args + NUMBERS, v, arrays, "rrrrwwrs")) {
+        PyMem_Free(v);
+        return NULL;
+    }
     const Step *step = v[0].buf, *end = step + v[0].len / sizeof(Step);
-    const int32_t *splats = v[2].buf, *output_row = v[7].buf;
-    const double *slots = v[3].buf, *x = v[4].buf;
-    double *out = v[5].buf, *sums = v[6].buf;
-    Py_ssize_t splat_count = v[2].len / 8, outputs = v[7].len / 4;
-    Py_ssize_t inputs = v[4].shape[0], lanes = v[4].shape[1], kept = v[5].shape[0];
+    const int32_t *splats = v[2].buf, *output_row = v[6].buf;
+    const double *slots = v[3].buf;
+    double *out = v[4].buf, *sums = v[5].buf;
+    Py_ssize_t splat_count = v[2].len / 8, outputs = v[6].len / 4;
+    Py_ssize_t kept = v[4].shape[0], lanes = v[4].shape[1];
     Py_BEGIN_ALLOW_THREADS
     /* Rows a power of two apart would fall on the same lines of the cache. */
     long stride = block + 8;
@@ -166,18 +189,15 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
     for (long b = first; b < last; b++) {
         Py_ssize_t begin = b * block;
         int size = lanes - begin < block ? (int)(lanes - begin) : (int)block;
-        for (Py_ssize_t i = 0; i < inputs; i++) {
-            double *row = rows + i * stride;
-            memcpy(row, x + i * lanes + begin, size * 8);
-            for (int l = size; l < ((size + 7) & ~7); l++) row[l] = row[size - 1];
-        }
+        fill_rows(v + ARRAYS, v + arrays, begin, size, rows, stride);
         version->rows(step, end, v[1].buf, slots, rows, sums + b * outputs, size, (int)stride);
         for (Py_ssize_t i = 0; i < kept; i++)
             if (output_row[i] >= 0)
                 memcpy(out + i * lanes + begin, rows + (size_t)output_row[i] * stride, size * 8);
     }
     Py_END_ALLOW_THREADS
-    for (int i = 0; i < 8; i++) PyBuffer_Release(&v[i]);
+    for (Py_ssize_t i = 0; i < arrays; i++) PyBuffer_Release(&v[i]);
+    PyMem_Free(v);
     Py_RETURN_NONE;
 }
 
@@ -209,8 +229,8 @@ static PyMethodDef methods[] = {
     {"run_slots", (PyCFunction)(void (*)(void))py_run_slots, METH_FASTCALL,
      "run_slots(steps, indices, slots): compute what depends on no lane."},
     {"run_rows", (PyCFunction)(void (*)(void))py_run_rows, METH_FASTCALL,
-     "run_rows(steps, indices, splats, slots, x, out, sums, output_row, rows, block, first, last)"
-     ": compute the blocks of lanes from first to last."},
+     "run_rows(rows, block, first, last, steps, indices, splats, slots, out, sums, output_row, "
+     "*lanes): compute the blocks of lanes from first to last."},
     {"use", py_use, METH_O, "Choose a version by name, one of available()."},
     {"available", py_available, METH_NOARGS, "The versions that this machine runs, widest last."},
     {NULL, NULL, 0, NULL}};

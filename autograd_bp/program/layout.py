@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from autograd_bp.trees import flatten
 from autograd_bp.value import Value
 
 __all__ = ["Layout"]
+
+FLOAT64 = np.dtype(float)
 
 
 class Layout:
@@ -25,8 +28,9 @@ class Layout:
         self.name = name
         flat = flatten(example, name)
         self.shapes = flat.shapes
-        self.sizes = flat.sizes
         self.size = sum(flat.sizes)
+        ends = list(accumulate(flat.sizes))
+        self.parts = list(zip(flat.shapes, [0, *ends], ends, strict=False))
         self.names = flat.names(name)
         self.example: list[Any] = flat.numbers
         self.spec = _spec(example)
@@ -50,29 +54,27 @@ class Layout:
         ):
             out[:] = tree
             return
-        start = 0
-        for leaf, shape, size in zip(self._leaves(tree), self.shapes, self.sizes, strict=True):
+        for leaf, (shape, start, stop) in zip(self._leaves(tree), self.parts, strict=True):
             if shape is None:
                 out[start] = leaf if type(leaf) is float else _number(leaf, self.name)
             else:
                 array = _array(leaf, self.name)
                 if array.shape != shape:
                     raise self._misfit(f"an array of shape {array.shape} in place of {shape}")
-                out[start : start + size] = array.ravel()
-            start += size
+                out[start:stop] = array.ravel()
 
-    def read_lanes(self, tree: Any) -> tuple[Floats, bool]:
-        """The numbers of an argument, and whether it has a leading axis more than the example.
+    def read_lanes(self, tree: Any) -> Floats:
+        """The numbers of an argument that may have a leading axis more than the example.
 
-        Without it, of shape (size,). With it, of shape (size, lanes).
+        Without it, of shape (size,). With it, of shape (lanes, size).
         """
         if self._shape is not None and not _holds_values(tree):
             array = _array(tree, self.name)
             shape = array.shape
             if shape == self._shape:
-                return array.ravel(), False
-            if shape and shape[1:] == self._shape:
-                return array.reshape(shape[0], self.size).T, True
+                return array if array.ndim == 1 else array.ravel()
+            if shape[1:] == self._shape and shape:
+                return array if array.ndim == 2 else array.reshape(shape[0], self.size)
             raise self._misfit(
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
@@ -81,29 +83,27 @@ class Layout:
         arrays = [_array(leaf, self.name) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
-            return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0), False
+            return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
         lanes = {a.shape[0] if a.shape[1:] == s and a.ndim else -1
                  for a, s in zip(arrays, shapes, strict=True)}  # fmt: skip
         if len(lanes) != 1 or -1 in lanes:
             found = ", ".join(str(array.shape) for array in arrays)
             raise self._misfit(f"leaves of shapes {found}; all or none have the lanes' axis")
         (n,) = lanes
-        rows = [a.reshape(n, -1).T for a in arrays]
-        return np.concatenate(rows), True
+        return np.concatenate([a.reshape(n, -1) for a in arrays], axis=1)
 
     def nest(self, numbers: Floats) -> Any:
         """``numbers`` of shape (size,), or (size, lanes), in the structure of the example."""
-        if numbers.ndim == 1 and self.spec is None:
-            return float(numbers[0])
-        leaves: list[Any] = []
-        start = 0
-        for shape, size in zip(self.shapes, self.sizes, strict=True):
-            block = numbers[start : start + size]
-            if numbers.ndim == 2:
-                leaves.append(block.T.reshape(block.shape[1], *(shape or ())))
-            else:
-                leaves.append(float(block[0]) if shape is None else block.reshape(shape))
-            start += size
+        if numbers.ndim == 2:
+            leaves = [
+                numbers[start:stop].T.reshape(numbers.shape[1], *(shape or ()))
+                for shape, start, stop in self.parts
+            ]
+        else:
+            leaves = [
+                numbers.item(start) if shape is None else _shaped(numbers[start:stop], shape)
+                for shape, start, stop in self.parts
+            ]
         return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
     def _leaves(self, tree: Any) -> list[Any]:
@@ -121,6 +121,10 @@ class Layout:
             f"{self.name} must have the structure of the example that was traced; got {got}. "
             "Trace again for another structure, or use jit, which does so by itself."
         )
+
+
+def _shaped(numbers: Floats, shape: tuple[int, ...]) -> Floats:
+    return numbers if len(shape) == 1 else numbers.reshape(shape)
 
 
 def _spec(tree: Any) -> Any:
@@ -157,7 +161,7 @@ def _number(x: Any, name: str) -> float:
 
 
 def _array(leaf: Any, name: str) -> Floats:
-    if isinstance(leaf, np.ndarray) and leaf.dtype == np.float64:
+    if type(leaf) is np.ndarray and leaf.dtype is FLOAT64:
         return leaf
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":

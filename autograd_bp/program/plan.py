@@ -52,7 +52,7 @@ class Plan:
         self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
     ) -> None:
         self.is_lane = np.asarray(is_lane, bool)
-        self.spare: list[Floats] = []  # slots that no call is using
+        self._spare: list[Floats] = []  # slots that no call is using
         self._index: list[Any] = []
         self._length = 0
         self._copies: Steps = []
@@ -77,9 +77,16 @@ class Plan:
         ):  # fmt: skip
             delattr(self, name)
 
-    def room(self) -> _Room:
-        """Slots to compute in, for one call at a time."""
-        return _Room(self)
+    def take_slots(self) -> Floats:
+        """Slots to compute in, for one call at a time: what is constant in them is there."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self.slots.copy()
+
+    def give_back(self, slots: Floats) -> None:
+        """Keep the slots for the next call. Calls in several threads get slots of their own."""
+        self._spare.append(slots)
 
     # --- slots ------------------------------------------------------------------------------------
 
@@ -271,28 +278,6 @@ class Plan:
         self._splats[ones] = self.rows
         self.rows += 1
         return self.rows - 1
-
-
-class _Room:
-    """Slots that are given back after use: what is constant in them stays, the rest is rewritten.
-
-    Calls in several threads get slots of their own.
-    """
-
-    __slots__ = ("_plan", "_slots")
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def __enter__(self) -> Floats:
-        try:
-            self._slots = self._plan.spare.pop()
-        except IndexError:
-            self._slots = self._plan.slots.copy()
-        return self._slots
-
-    def __exit__(self, *error: object) -> None:
-        self._plan.spare.append(self._slots)
 
 
 def _table(steps: Steps) -> Ints:

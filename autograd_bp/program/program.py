@@ -66,13 +66,15 @@ class Program:
     def value(self, *args: Any) -> Any:
         """The function's result for these arguments."""
         plan = self._plan(None)
-        with plan.room() as slots:
-            start = 0
-            for layout, arg in zip(self._matching(args), args, strict=True):
-                layout.read(arg, slots[start : start + layout.size])
-                start += layout.size
-            engine.run_slots(plan, slots)
-            return self.result.nest(slots[plan.same_slots])
+        slots = plan.take_slots()
+        start = 0
+        for layout, arg in zip(self._matching(args), args, strict=True):
+            layout.read(arg, slots[start : start + layout.size])
+            start += layout.size
+        engine.run_slots(plan, slots)
+        result = self.result.nest(slots[plan.same_slots])
+        plan.give_back(slots)
+        return result
 
     __call__ = value
 
@@ -128,47 +130,41 @@ class Program:
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'reduce must be None, "sum" or "mean", got {reduce!r}')
-        if grad:
-            return self.with_gradient(0).map(*args, reduce=reduce, threads=threads)
-        return self._map(args, reduce, threads)
+        program = self.with_gradient(0) if grad else self
+        return program._map(args, reduce, threads)
 
     def _map(self, args: tuple[Any, ...], reduce: str | None, threads: int) -> Any:
-        uniform: list[Floats] = []
-        lanes: list[Floats] = []
-        are_lanes: list[bool] = []
-        for layout, arg in zip(self._matching(args), args, strict=True):
-            numbers, is_lanes = layout.read_lanes(arg)
-            (lanes if is_lanes else uniform).append(numbers)
-            are_lanes.append(is_lanes)
-        if not lanes or any(x.shape[1] != lanes[0].shape[1] for x in lanes):
-            counts = [x.shape[1] for x in lanes] or "none"
+        numbers = [
+            layout.read_lanes(arg)
+            for layout, arg in zip(self._matching(args), args, strict=True)
+        ]
+        lanes = [x for x in numbers if x.ndim == 2]
+        n = len(lanes[0]) if lanes else 0
+        if not lanes or any([len(x) != n for x in lanes]):  # noqa: C419 (a list is quicker here)
+            counts = [len(x) for x in lanes] or "none"
             raise ValueError(
                 "map needs arguments with one axis more than was traced, in front, and of the "
                 f"same length in all of them; the lengths are {counts}"
             )
-        n = lanes[0].shape[1]
         if n == 0 and reduce == "mean":
             raise ValueError("the mean over no lanes: the lanes' axis has length 0")
-        plan = self._plan(tuple(are_lanes), reduce is not None)
-        x = np.empty((sum(map(len, lanes)), n))
+        plan = self._plan(tuple([x.ndim == 2 for x in numbers]), reduce is not None)
+        slots = plan.take_slots()
         start = 0
-        for numbers in lanes:
-            x[start : start + len(numbers)] = numbers
-            start += len(numbers)
-        with plan.room() as slots:
-            start = 0
-            for numbers in uniform:
-                slots[start : start + len(numbers)] = numbers
-                start += len(numbers)
-            engine.run_slots(plan, slots)
-            out, sums = engine.run_rows(plan, slots, x, threads)
-            same = slots[plan.same_slots]
+        for x in numbers:
+            if x.ndim == 1:
+                slots[start : start + len(x)] = x
+                start += len(x)
+        engine.run_slots(plan, slots)
+        out, sums = engine.run_rows(plan, slots, lanes, threads)
+        same = slots[plan.same_slots] if len(plan.same) else None
+        plan.give_back(slots)
         if reduce is None:
-            if not plan.keeps_rows:
-                out = np.empty((len(same), n))
-            out[plan.same] = same[:, None]
+            if same is not None:
+                out = out if plan.keeps_rows else np.empty((len(same), n))
+                out[plan.same] = same[:, None]
             return self.result.nest(out)
-        if len(same):
+        if same is not None:
             sums[plan.same] = same * n
         if reduce == "mean":
             sums /= n
@@ -184,11 +180,12 @@ class Program:
 
     def _plan(self, are_lanes: tuple[bool, ...] | None, reduce: bool = False) -> Plan:
         key = are_lanes, reduce
-        if key not in self._plans:
+        plan = self._plans.get(key)
+        if plan is None:
             sizes = [layout.size for layout in self.arguments]
             choice = are_lanes or (False,) * len(sizes)
-            self._plans[key] = Plan(self.instructions, np.repeat(choice, sizes), reduce)
-        return self._plans[key]
+            plan = self._plans[key] = Plan(self.instructions, np.repeat(choice, sizes), reduce)
+        return plan
 
     # --- derivatives as programs ------------------------------------------------------------------
 
@@ -196,7 +193,9 @@ class Program:
         """The program of ``(value, gradient)``."""
         key = "gradient", argnums if isinstance(argnums, int) else tuple(argnums)
         found = self._derived.get(key)
-        return found or self._once(key, lambda: self._make_gradient(argnums))
+        if found is None:
+            found = self._once(key, lambda: self._make_gradient(argnums))
+        return found
 
     def _make_gradient(self, argnums: int | Sequence[int]) -> Program:
         self._need_one_number("value_and_grad")

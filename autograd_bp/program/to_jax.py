@@ -42,10 +42,10 @@ def to_jax(program: Program) -> Callable[..., Any]:
 
 
 def _nested(program: Program, numbers: Any) -> Any:
-    layout, leaves, start = program.result, [], 0
-    for shape, size in zip(layout.shapes, layout.sizes, strict=True):
-        leaves.append(numbers[start : start + size].reshape(shape or ()))
-        start += size
+    layout = program.result
+    leaves = [
+        numbers[start:stop].reshape(shape or ()) for shape, start, stop in layout.parts
+    ]
     return leaves[0] if layout.spec is None else layout.spec.unflatten(leaves)
 
 
