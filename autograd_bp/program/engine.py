@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -26,6 +26,9 @@ compiled: bool = kernel is not None
 """Whether programs run in the compiled kernel; else NumPy runs them, several times slower."""
 
 
+NOTHING: Floats = np.empty((0, 0))
+
+
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute what depends on no lane."""
     if kernel is None or not plan.is_native:
@@ -39,39 +42,43 @@ def run_rows(
 ) -> tuple[Floats, Floats]:
     """Compute all lanes, block by block: outputs for each lane, and sums over the lanes.
 
-    ``lanes`` are arrays of shape (lanes, inputs). The outputs are of shape (outputs, lanes).
+    ``lanes`` are arrays of shape (lanes, inputs). The outputs are of
+    shape (outputs, lanes), or empty if the plan keeps none.
 
     Each block adds up its own lanes, and the blocks' sums are added in order. So the result is
     the same for any number of threads.
     """
     n, outputs = len(lanes[0]), len(plan.output_row)
-    size = plan.block
-    blocks = -(-n // size)
-    out = np.empty((outputs if plan.keeps_rows else 0, n))
+    blocks = -(-n // plan.block)
+    out = np.empty((outputs, n)) if plan.keeps_rows else NOTHING
     sums = np.zeros((max(blocks, 1), outputs))
-
-    def run(first: int, last: int) -> None:
-        if kernel is not None and plan.is_native:
-            kernel.run_rows(
-                plan.rows, size, first, last, plan.row_steps, plan.indices, plan.splats, slots,
-                out, sums, plan.output_row, *lanes,
-            )  # fmt: skip
-            return
-        for i in range(first, last):
-            span = slice(i * size, (i + 1) * size)
-            x = np.concatenate([x[span].T for x in lanes])
-            numpy_lanes.run_rows(plan, slots, x, out[:, span], sums[i])
-
-    _share(run, blocks, threads)
+    run = _run_in_numpy if kernel is None or not plan.is_native else _run_in_kernel
+    if threads < 2 or blocks < 2:
+        run(plan, slots, lanes, out, sums, 0, blocks)
+    else:
+        threads = min(threads, blocks)
+        bounds = [blocks * i // threads for i in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            work = partial(run, plan, slots, lanes, out, sums)
+            list(pool.map(work, bounds[:-1], bounds[1:]))
     return out, sums[0] if blocks < 2 else sums.sum(axis=0)
 
 
-def _share(run: Callable[[int, int], None], blocks: int, threads: int) -> None:
-    """Call ``run`` on parts of the blocks, one for each thread."""
-    threads = min(threads, blocks)
-    if threads < 2:
-        run(0, blocks)
-        return
-    bounds = [blocks * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, bounds[:-1], bounds[1:]))
+def _run_in_kernel(
+    plan: Plan, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats, first: int, last: int
+) -> None:
+    """Compute blocks of lanes."""
+    kernel.run_rows(
+        plan.rows, plan.block, first, last, plan.row_steps, plan.indices, plan.splats, slots,
+        out, sums, plan.output_row, *lanes,
+    )  # fmt: skip
+
+
+def _run_in_numpy(
+    plan: Plan, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats, first: int, last: int
+) -> None:
+    """The same where the kernel is missing, or lacks an operation."""
+    for i in range(first, last):
+        span = slice(i * plan.block, (i + 1) * plan.block)
+        x = np.concatenate([x[span].T for x in lanes])
+        numpy_lanes.run_rows(plan, slots, x, out[:, span], sums[i])

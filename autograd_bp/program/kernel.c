@@ -177,14 +177,14 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
     const double *slots = v[3].buf;
     double *out = v[4].buf, *sums = v[5].buf;
     Py_ssize_t splat_count = v[2].len / 8, outputs = v[6].len / 4;
-    Py_ssize_t kept = v[4].shape[0], lanes = v[4].shape[1];
+    Py_ssize_t kept = v[4].shape[0], lanes = v[ARRAYS].shape[0];
     Py_BEGIN_ALLOW_THREADS
     /* Rows a power of two apart would fall on the same lines of the cache. */
-    long stride = block + 8;
+    long width = lanes < block ? (long)(lanes + 7) & ~7 : block, stride = width + 8;
     double *rows = scratch(ROWS, (size_t)row_count * stride);
     for (Py_ssize_t i = 0; i < splat_count; i++) {
         double *row = rows + splats[2 * i] * stride, number = slots[splats[2 * i + 1]];
-        for (long l = 0; l < block; l++) row[l] = number;
+        for (long l = 0; l < width; l++) row[l] = number;
     }
     for (long b = first; b < last; b++) {
         Py_ssize_t begin = b * block;

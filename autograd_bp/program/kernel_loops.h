@@ -7,6 +7,10 @@
 
 #define LANES for (int l = 0; l < n; l++)
 
+/* All loops go over multiples of 8 lanes: saying so saves the compiler loops for a remainder. */
+#define WHOLE_VECTORS n &= ~7;
+static inline int V(whole)(int n) { return (n + 7) & ~7; }
+
 /* A vector of lanes as wide as the registers. */
 typedef double V(Vec) __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
 
@@ -246,9 +250,16 @@ static double V(sum_of)(int k, const double *slots, const int32_t *x)
     return sum;
 }
 
+/* Slots next to each other, in whole vectors. */
+static void V(gather)(const double *slots, const int32_t *from, int n, double *to)
+{
+    LANES to[l] = slots[from[l]];
+    for (int l = n; l < V(whole)(n); l++) to[l] = to[n - 1];
+}
+
 static void V(run_slots)(const Step *step, const Step *end, const int32_t *indices, double *slots)
 {
-    double gathered[3 * LARGEST];
+    double gathered[3 * LARGEST], result[LARGEST];
     for (; step < end; step++) {
         const int32_t *index = indices + step->args;
         double *y = slots + step->out;
@@ -262,27 +273,25 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
         } else if (is_nary(step->op)) {
             int count = step->op == DOT ? 2 * k + 1 : k;
             for (int begin = 0; begin < n; begin += PART) {
-                int size = n - begin < PART ? n - begin : PART;
-                double *room = scratch(GATHERED, (size_t)count * size);
+                int size = n - begin < PART ? n - begin : PART, width = V(whole)(size);
+                double *room = scratch(GATHERED, (size_t)count * width);
                 const double **p = scratch(POINTERS, count);
-                for (int i = 0; i < count; i++) {
-                    p[i] = room + (size_t)i * size;
-                    for (int l = 0; l < size; l++)
-                        room[(size_t)i * size + l] = slots[index[(size_t)i * n + begin + l]];
+                for (int i = 0; i < count; i++, room += width) {
+                    p[i] = room;
+                    V(gather)(slots, index + (size_t)i * n + begin, size, room);
                 }
-                V(many)(step->op, k, size, y + begin, p);
+                V(many)(step->op, k, width, result, p);
+                memcpy(y + begin, result, size * 8);
             }
         } else {
             int count = operand_count[step->op];
             for (int begin = 0; begin < n; begin += LARGEST) {
                 int size = n - begin < LARGEST ? n - begin : LARGEST;
-                for (int i = 0; i < count; i++) {
-                    const int32_t *from = index + (size_t)i * n + begin;
-                    double *to = gathered + i * LARGEST;
-                    for (int l = 0; l < size; l++) to[l] = slots[from[l]];
-                }
-                V(elementwise)(step->op, size, y + begin, gathered, gathered + LARGEST,
+                for (int i = 0; i < count; i++)
+                    V(gather)(slots, index + (size_t)i * n + begin, size, gathered + i * LARGEST);
+                V(elementwise)(step->op, V(whole)(size), result, gathered, gathered + LARGEST,
                                gathered + 2 * LARGEST);
+                memcpy(y + begin, result, size * 8);
             }
         }
     }
@@ -369,7 +378,7 @@ static void V(narrow_outer)(const Step *s, const int32_t *p, double *rows, doubl
                             int stride)
 {
     const int32_t *q = p + s->n, *places = q + s->k;
-    int n = (lanes + 7) & ~7;
+    int n = V(whole)(lanes);
     for (int i = 0; i < s->n + s->k; i++) /* lanes that are none add nothing */
         for (int l = lanes; l < n; l++) rows[(size_t)p[i] * stride + l] = 0.0;
     for (int i = 0, tall; i < s->n; i += tall) {
@@ -423,7 +432,7 @@ static void V(outer)(const Step *s, const int32_t *p, double *rows, double *sums
 static void V(run_rows)(const Step *step, const Step *end, const int32_t *indices,
                         const double *slots, double *rows, double *sums, int lanes, int stride)
 {
-    int n = (lanes + 7) & ~7; /* whole vectors: the lanes beyond are computed and left alone */
+    int n = V(whole)(lanes); /* whole vectors: the lanes beyond are computed and left alone */
     for (; step < end; step++) {
         const int32_t *index = indices + step->args;
         double *y = rows + (size_t)step->out * stride;
@@ -450,4 +459,5 @@ static void V(run_rows)(const Step *step, const Step *end, const int32_t *indice
 }
 
 #undef LANES
+#undef WHOLE_VECTORS
 #undef LARGE_ANGLES

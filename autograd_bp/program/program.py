@@ -167,7 +167,7 @@ class Program:
         if same is not None:
             sums[plan.same] = same * n
         if reduce == "mean":
-            sums /= n
+            sums /= float(n)
         return self.result.nest(sums)
 
     def _matching(self, args: tuple[Any, ...]) -> tuple[Layout, ...]:
