@@ -9,7 +9,7 @@ import time
 
 import autograd_bp
 
-QUICK = ["micrograd_demo", "transformer", "nary", "scaling", "memory"]
+QUICK = ["micrograd_demo", "transformer", "nary", "scaling", "memory", "program"]
 
 
 def main() -> int:

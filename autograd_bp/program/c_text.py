@@ -170,8 +170,8 @@ def kernel_rows() -> str:
         [
             "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */",
             *inline,
-            "static void V(elementwise)(int op, int n, double *restrict y, "
-            "const double *restrict p0, const double *restrict p1, const double *restrict p2)",
+            "static void V(elementwise)(int op, int rows, int n, double *y, const double *from, "
+            "const int32_t *index, int stride)",
             "{",
             "    WHOLE_VECTORS",
             "    switch (op) {",
@@ -196,10 +196,18 @@ def _case(code: int, op: Op, functions: Mapping[str, str]) -> str:
         value = f"V({op.name})(p0[l])"
     else:
         value = expression(_parsed(op.value), functions, names)
-    lines = [f"    case {code}: LANES y[l] = {value};"]
+    count = len(op.operands)
+    lines = [
+        f"    case {code}:",
+        f"        for (; rows--; y += stride, index += {count}) {{",
+        "            double *restrict out = y;",
+        *[f"            const double *restrict p{i} = from + (size_t)index[{i}] * stride;"
+          for i in range(count)],
+        f"            LANES out[l] = {value};",
+    ]  # fmt: skip
     if op.name in LARGE_ANGLES:
-        lines.append(f"        LARGE_ANGLES({op.name})")
-    return "\n".join([*lines, "        break;"])
+        lines.append(f"            LARGE_ANGLES({op.name})")
+    return "\n".join([*lines, "        }", "        break;"])
 
 
 class _RowSequences(Sequences):

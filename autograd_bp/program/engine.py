@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.program import lanes as numpy_lanes
-from autograd_bp.program.instructions import Floats
+from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import Plan
 
 __all__ = ["compiled", "kernel", "run_rows", "run_slots"]
@@ -27,6 +27,7 @@ compiled: bool = kernel is not None
 
 
 NOTHING: Floats = np.empty((0, 0))
+NO_STEPS: Ints = np.empty((0, 6), np.int32)
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:
@@ -37,47 +38,48 @@ def run_slots(plan: Plan, slots: Floats) -> None:
         kernel.run_slots(plan.slot_steps, plan.indices, slots)
 
 
-def run_rows(
-    plan: Plan, slots: Floats, lanes: list[Floats], threads: int
-) -> tuple[Floats, Floats]:
-    """Compute all lanes, block by block: outputs for each lane, and sums over the lanes.
+def run_rows(plan: Plan, slots: Floats, lanes: list[Floats], threads: int) -> tuple[Floats, Floats]:
+    """Compute slots, then all lanes, block by block: outputs of each lane, and their sums.
 
-    ``lanes`` are arrays of shape (lanes, inputs). The outputs are of
-    shape (outputs, lanes), or empty if the plan keeps none.
-
-    Each block adds up its own lanes, and the blocks' sums are added in order. So the result is
-    the same for any number of threads.
+    ``lanes`` are arrays of shape (lanes, inputs). The outputs are of shape (outputs, lanes), or
+    empty if the plan keeps none. Each block adds up its own lanes, and the blocks' sums are added
+    in order. So the result is the same for any number of threads.
     """
     n, outputs = len(lanes[0]), len(plan.output_row)
     blocks = -(-n // plan.block)
     out = np.empty((outputs, n)) if plan.keeps_rows else NOTHING
     sums = np.zeros((max(blocks, 1), outputs))
-    run = _run_in_numpy if kernel is None or not plan.is_native else _run_in_kernel
+    run = _in_numpy if kernel is None or not plan.is_native else _in_kernel
     if threads < 2 or blocks < 2:
-        run(plan, slots, lanes, out, sums, 0, blocks)
+        run(plan, plan.slot_steps, slots, lanes, out, sums, 0, blocks)
     else:
+        run_slots(plan, slots)
         threads = min(threads, blocks)
         bounds = [blocks * i // threads for i in range(threads + 1)]
         with ThreadPoolExecutor(threads) as pool:
-            work = partial(run, plan, slots, lanes, out, sums)
-            list(pool.map(work, bounds[:-1], bounds[1:]))
+            part = partial(run, plan, NO_STEPS, slots, lanes, out, sums)
+            list(pool.map(part, bounds[:-1], bounds[1:]))
     return out, sums[0] if blocks < 2 else sums.sum(axis=0)
 
 
-def _run_in_kernel(
-    plan: Plan, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats, first: int, last: int
-) -> None:
-    """Compute blocks of lanes."""
+def _in_kernel(
+    plan: Plan, steps: Ints, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Carry out these steps of slots, then compute blocks of lanes."""
     kernel.run_rows(
-        plan.rows, plan.block, first, last, plan.row_steps, plan.indices, plan.splats, slots,
-        out, sums, plan.output_row, *lanes,
+        plan.rows, plan.block, first, last, steps, plan.row_steps, plan.indices, plan.splats,
+        slots, out, sums, plan.output_row, *lanes,
     )  # fmt: skip
 
 
-def _run_in_numpy(
-    plan: Plan, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats, first: int, last: int
-) -> None:
+def _in_numpy(
+    plan: Plan, steps: Ints, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats,
+    first: int, last: int,
+) -> None:  # fmt: skip
     """The same where the kernel is missing, or lacks an operation."""
+    if len(steps):
+        numpy_lanes.run_slots(plan, slots)
     for i in range(first, last):
         span = slice(i * plan.block, (i + 1) * plan.block)
         x = np.concatenate([x[span].T for x in lanes])

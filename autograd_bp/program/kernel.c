@@ -156,11 +156,11 @@ static void fill_rows(const Py_buffer *x, const Py_buffer *end, Py_ssize_t begin
         }
 }
 
-/* run_rows(rows, block, first, last, steps, indices, splats, slots, out, sums, output_row, x, ...)
-   with an array x for each argument that is lanes */
+/* run_rows(rows, block, first, last, slot_steps, steps, indices, splats, slots, out, sums,
+   output_row, x, ...) with an array x for each argument that is lanes */
 static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    enum { NUMBERS = 4, ARRAYS = 7 };
+    enum { NUMBERS = 4, ARRAYS = 8 };
     if (nargs <= NUMBERS + ARRAYS) return PyErr_Format(PyExc_TypeError, "run_rows lacks arrays");
     long row_count = PyLong_AsLong(args[0]), block = PyLong_AsLong(args[1]);
     long first = PyLong_AsLong(args[2]), last = PyLong_AsLong(args[3]);
@@ -168,17 +168,17 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
     Py_ssize_t arrays = nargs - NUMBERS;
     Py_buffer *v = PyMem_Malloc(arrays * sizeof *v);
     if (!v) return PyErr_NoMemory();
-    if (!open_arrays(args + NUMBERS, v, arrays, "rrrrwwrs")) {
+    if (!open_arrays(args + NUMBERS, v, arrays, "rrrrwwwrs")) {
         PyMem_Free(v);
         return NULL;
     }
-    const Step *step = v[0].buf, *end = step + v[0].len / sizeof(Step);
-    const int32_t *splats = v[2].buf, *output_row = v[6].buf;
-    const double *slots = v[3].buf;
-    double *out = v[4].buf, *sums = v[5].buf;
-    Py_ssize_t splat_count = v[2].len / 8, outputs = v[6].len / 4;
-    Py_ssize_t kept = v[4].shape[0], lanes = v[ARRAYS].shape[0];
+    const Step *slot_step = v[0].buf, *step = v[1].buf, *end = step + v[1].len / sizeof(Step);
+    const int32_t *indices = v[2].buf, *splats = v[3].buf, *output_row = v[7].buf;
+    double *slots = v[4].buf, *out = v[5].buf, *sums = v[6].buf;
+    Py_ssize_t splat_count = v[3].len / 8, outputs = v[7].len / 4;
+    Py_ssize_t kept = v[5].shape[0], lanes = v[ARRAYS].shape[0];
     Py_BEGIN_ALLOW_THREADS
+    version->slots(slot_step, slot_step + v[0].len / sizeof(Step), indices, slots);
     /* Rows a power of two apart would fall on the same lines of the cache. */
     long width = lanes < block ? (long)(lanes + 7) & ~7 : block, stride = width + 8;
     double *rows = scratch(ROWS, (size_t)row_count * stride);
@@ -190,7 +190,7 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
         Py_ssize_t begin = b * block;
         int size = lanes - begin < block ? (int)(lanes - begin) : (int)block;
         fill_rows(v + ARRAYS, v + arrays, begin, size, rows, stride);
-        version->rows(step, end, v[1].buf, slots, rows, sums + b * outputs, size, (int)stride);
+        version->rows(step, end, indices, slots, rows, sums + b * outputs, size, (int)stride);
         for (Py_ssize_t i = 0; i < kept; i++)
             if (output_row[i] >= 0)
                 memcpy(out + i * lanes + begin, rows + (size_t)output_row[i] * stride, size * 8);
@@ -229,8 +229,8 @@ static PyMethodDef methods[] = {
     {"run_slots", (PyCFunction)(void (*)(void))py_run_slots, METH_FASTCALL,
      "run_slots(steps, indices, slots): compute what depends on no lane."},
     {"run_rows", (PyCFunction)(void (*)(void))py_run_rows, METH_FASTCALL,
-     "run_rows(rows, block, first, last, steps, indices, splats, slots, out, sums, output_row, "
-     "*lanes): compute the blocks of lanes from first to last."},
+     "run_rows(rows, block, first, last, slot_steps, row_steps, indices, splats, slots, out, sums, "
+     "output_row, *lanes): compute slots, then the blocks of lanes from first to last."},
     {"use", py_use, METH_O, "Choose a version by name, one of available()."},
     {"available", py_available, METH_NOARGS, "The versions that this machine runs, widest last."},
     {NULL, NULL, 0, NULL}};

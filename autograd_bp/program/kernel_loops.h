@@ -152,7 +152,7 @@ static inline double V(cos)(double x) { return V(sine)(x, 1); }
 
 #define LARGE_ANGLES(f) \
     { int large = 0; LANES large |= !(fabs(p0[l]) < 1e5); \
-      if (large) for (int l = 0; l < n; l++) if (!(fabs(p0[l]) < 1e5)) y[l] = f(p0[l]); }
+      if (large) for (int l = 0; l < n; l++) if (!(fabs(p0[l]) < 1e5)) out[l] = f(p0[l]); }
 
 /* e^(-x²): x² is rounded, and what that lost matters in the exponent (Dekker's product). */
 static inline double V(exp_of_minus_square)(double x)
@@ -259,6 +259,7 @@ static void V(gather)(const double *slots, const int32_t *from, int n, double *t
 
 static void V(run_slots)(const Step *step, const Step *end, const int32_t *indices, double *slots)
 {
+    static const int32_t in_order[] = {0, 1, 2};
     double gathered[3 * LARGEST], result[LARGEST];
     for (; step < end; step++) {
         const int32_t *index = indices + step->args;
@@ -289,8 +290,7 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
                 int size = n - begin < LARGEST ? n - begin : LARGEST;
                 for (int i = 0; i < count; i++)
                     V(gather)(slots, index + (size_t)i * n + begin, size, gathered + i * LARGEST);
-                V(elementwise)(step->op, V(whole)(size), result, gathered, gathered + LARGEST,
-                               gathered + 2 * LARGEST);
+                V(elementwise)(step->op, 1, V(whole)(size), result, gathered, in_order, LARGEST);
                 memcpy(y + begin, result, size * 8);
             }
         }
@@ -368,9 +368,11 @@ static inline __attribute__((always_inline)) void V(narrow_tile)(
     }
     for (int i = 0; i < tall; i++)
         for (int j = 0; j < wide; j++) {
-            double total = 0.0;
-            for (int l = 0; l < WIDTH; l++) total += sum[i][j][l];
-            sums[places[(size_t)i * width + j]] += total;
+            double part[WIDTH];
+            memcpy(part, &sum[i][j], sizeof part);
+            for (int half = WIDTH / 2; half; half /= 2)
+                for (int l = 0; l < half; l++) part[l] += part[l + half];
+            sums[places[(size_t)i * width + j]] += part[0];
         }
 }
 
@@ -448,12 +450,7 @@ static void V(run_rows)(const Step *step, const Step *end, const int32_t *indice
                 V(many)(step->op, step->k, n, y, p);
             }
         } else {
-            int count = operand_count[step->op];
-            for (int i = 0; i < step->n; i++, index += count, y += stride) {
-                const double *p[3] = {rows, rows, rows};
-                for (int j = 0; j < count; j++) p[j] = rows + (size_t)index[j] * stride;
-                V(elementwise)(step->op, n, y, p[0], p[1], p[2]);
-            }
+            V(elementwise)(step->op, step->n, n, y, rows, index, stride);
         }
     }
 }

@@ -37,6 +37,10 @@ class Layout:
         # The type of an example that is a list of bare numbers: the quickest to read.
         is_flat = type(example) in (list, tuple) and all(_spec(x) is None for x in example)
         self._sequence = type(example) if is_flat else None
+        # A tuple of numbers and arrays needs no optree to be built again.
+        self._is_tuple = type(example) is tuple and all(
+            isinstance(x, (Value, float, int, np.ndarray)) for x in example
+        )
         self._shape = _shape_of_all(example)  # if it could be written as one array, its shape
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,8 +72,9 @@ class Layout:
 
         Without it, of shape (size,). With it, of shape (lanes, size).
         """
-        if self._shape is not None and not _holds_values(tree):
-            array = _array(tree, self.name)
+        is_array = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
+        if self._shape is not None and (is_array or not _holds_values(tree)):
+            array = tree if is_array else _array(tree, self.name)
             shape = array.shape
             if shape == self._shape:
                 return array if array.ndim == 1 else array.ravel()
@@ -104,6 +109,8 @@ class Layout:
                 numbers.item(start) if shape is None else _shaped(numbers[start:stop], shape)
                 for shape, start, stop in self.parts
             ]
+        if self._is_tuple:
+            return tuple(leaves)
         return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
     def _leaves(self, tree: Any) -> list[Any]:
@@ -161,7 +168,7 @@ def _number(x: Any, name: str) -> float:
 
 
 def _array(leaf: Any, name: str) -> Floats:
-    if type(leaf) is np.ndarray and leaf.dtype is FLOAT64:
+    if isinstance(leaf, np.ndarray) and leaf.dtype == FLOAT64:
         return leaf
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":

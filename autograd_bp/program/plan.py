@@ -21,7 +21,15 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.ops import CODES, TABLE
-from autograd_bp.program.instructions import Floats, Instructions, Ints, grouped_by, offsets, positions, split_at
+from autograd_bp.program.instructions import (
+    Floats,
+    Instructions,
+    Ints,
+    grouped_by,
+    offsets,
+    positions,
+    split_at,
+)
 
 __all__ = ["COPY", "LAYER", "OUTER", "TILE", "Plan"]
 
@@ -82,7 +90,8 @@ class Plan:
         try:
             return self._spare.pop()
         except IndexError:
-            return self.slots.copy()
+            slots: Floats = self.slots.copy()
+            return slots
 
     def give_back(self, slots: Floats) -> None:
         """Keep the slots for the next call. Calls in several threads get slots of their own."""
@@ -130,7 +139,8 @@ class Plan:
         self._index.append(index)
         self._length = len(index)
         steps = [code, sizes, k, self._slot[ids[starts]], args[:-1], np.zeros(len(starts))]
-        return np.column_stack(steps).astype(np.int32)
+        table: Ints = np.column_stack(steps).astype(np.int32)
+        return table
 
     def _step(
         self, steps: Steps, code: int, n: int, k: int, out: int, operands: Any, extra: int = 0

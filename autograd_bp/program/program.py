@@ -134,10 +134,8 @@ class Program:
         return program._map(args, reduce, threads)
 
     def _map(self, args: tuple[Any, ...], reduce: str | None, threads: int) -> Any:
-        numbers = [
-            layout.read_lanes(arg)
-            for layout, arg in zip(self._matching(args), args, strict=True)
-        ]
+        layouts = self._matching(args)
+        numbers = [layout.read_lanes(arg) for layout, arg in zip(layouts, args, strict=True)]
         lanes = [x for x in numbers if x.ndim == 2]
         n = len(lanes[0]) if lanes else 0
         if not lanes or any([len(x) != n for x in lanes]):  # noqa: C419 (a list is quicker here)
@@ -155,7 +153,6 @@ class Program:
             if x.ndim == 1:
                 slots[start : start + len(x)] = x
                 start += len(x)
-        engine.run_slots(plan, slots)
         out, sums = engine.run_rows(plan, slots, lanes, threads)
         same = slots[plan.same_slots] if len(plan.same) else None
         plan.give_back(slots)

@@ -17,7 +17,7 @@ cdef class Writer(Recording):
     @cython.locals(i=cython.int)
     cpdef int add_row(self, int code, const int[::1] row, int n) except -2
 
-    @cython.locals(start=cython.int, e=cython.int, at=cython.Py_ssize_t)
+    @cython.locals(start=cython.int, e=cython.int, at=cython.Py_ssize_t, found=cython.int)
     cdef int _close(self, int code, int count) except -2
 
     @cython.locals(mask=cython.ulonglong, at=cython.ulonglong, e=cython.int)
@@ -32,12 +32,13 @@ cdef class Writer(Recording):
 cdef unsigned long long _scattered(unsigned long long i) noexcept
 
 @cython.locals(i=cython.Py_ssize_t)
-cdef int _rewrite(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] new, int[::1] row) except -2
+cdef int _rewrite(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] row, int[::1] new) except -2
 
 @cython.locals(start=cython.int, count=cython.int, e=cython.int)
-cdef int _rewritten(Writer writer, Py_ssize_t i, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] new, int[::1] row) except -2
+cdef int _rewritten(Writer writer, Py_ssize_t i, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] row, int[::1] new) except -2
 
 cdef int _identity(Writer writer, int code, int a, int b, int c) except -2
+@cython.locals(kind=cython.int, own=cython.double)
 cdef bint _is(Writer writer, int i, double number) noexcept
 cdef bint _is_minus_zero(Writer writer, int i) noexcept
 cdef int _negated(Writer writer, int i) noexcept
@@ -52,7 +53,7 @@ cdef int double_negation(Writer writer, int x) except -2
 @cython.locals(root=cython.int)
 cdef int small_power(Writer writer, int x, int power) except -2
 cdef int settled_choice(Writer writer, int c, int a, int b) except -2
-@cython.locals(n=cython.int)
+@cython.locals(n=cython.int, bias=cython.int)
 cdef int short_dot(Writer writer, const int[::1] row, int count) except -2
 @cython.locals(i=cython.int)
 cdef bint _all_ones(Writer writer, const int[::1] row, int start, int n) noexcept
@@ -63,7 +64,7 @@ cdef int short_sum(Writer writer, const int[::1] row) except -2
 cdef int _mark_inside(const short[::1] code, const int[::1] first, const int[::1] operand, const int[::1] uses, signed char[::1] inside) except -2
 
 @cython.locals(i=cython.Py_ssize_t)
-cdef int _collect(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, const signed char[::1] inside, int[::1] new, int[::1] row) except -2
+cdef int _collect(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] row, const signed char[::1] inside, int[::1] new) except -2
 
 @cython.locals(w=list, x=list, others=list, stack=list, zeros=list, i=cython.int, j=cython.int, n=cython.int, e=cython.int, start=cython.int, stop=cython.int)
 cdef int _collected(Writer writer, int top, const short[::1] code, const int[::1] first, const int[::1] operand, const signed char[::1] inside, const int[::1] new) except -2

@@ -1,4 +1,5 @@
-# cython: language_level=3, auto_pickle=False, annotation_typing=False, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: annotation_typing=False, auto_pickle=False
 """Simplification: rules on single instructions, and sums of products made into `dot`.
 
 A program is written anew, instruction by instruction. Each goes through a `Writer`, which
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped
-from autograd_bp.program.instructions import Instructions
+from autograd_bp.program.instructions import Instructions, Ints
 from autograd_bp.program.record import INPUT, NUMBER, Recording
 
 try:
@@ -89,8 +90,9 @@ class Writer(Recording):
             numbers = [self.number[self.operand[e]] for e in range(start, start + count)]
             return self.constant(_result(code, numbers))
         at = self._find(code, start, count)
-        if self.table[at]:
-            return self.table[at] - 1
+        found: int = self.table[at]
+        if found:
+            return found - 1
         self.table[at] = self.size + 1
         if 2 * self.size > len(self.table):
             self._rehash()
@@ -130,9 +132,7 @@ class Writer(Recording):
                 start = self.first[i]
                 self.table[self._find(self.code[i], start, self.first[i + 1] - start)] = i + 1
 
-    def finish(
-        self, inputs: Sequence[int], outputs: Sequence[int], labels: dict[int, str]
-    ) -> Instructions:
+    def finish(self, inputs: Ints, outputs: Ints, labels: dict[int, str]) -> Instructions:
         """What was written, without what nothing needs."""
         whole: Instructions = self.instructions(inputs, outputs, labels)
         keep = whole.ancestors(whole.outputs)
@@ -154,26 +154,34 @@ def _result(code: int, numbers: Sequence[Any]) -> float:
 def simplify(program: Instructions) -> Instructions:
     """The program written anew by the rules above."""
     writer = Writer()
-    new = np.zeros(len(program), np.int32)
-    row = np.zeros(program.counts.max(initial=0), np.int32)
-    kind = program.code.copy()
-    kind[program.inputs] = INPUT
-    _rewrite(writer, kind, program.first, program.operand, program.number, new, row)
+    new = np.full(len(program), NONE, np.int32)
+    code, first, operand, number, row = _arrays(program)
+    _rewrite(writer, code, first, operand, number, row, new)
     labels: dict[int, str] = {}
     for i, label in program.labels.items():
         labels.setdefault(int(new[i]), label)
     return writer.finish(new[program.inputs], new[program.outputs], labels)
 
 
+def _arrays(program: Instructions) -> tuple[Any, ...]:
+    """What the loops below read, and a row to work in."""
+    code = program.code.copy()
+    code[program.inputs] = INPUT
+    row = np.zeros(program.counts.max(initial=0), np.int32)
+    arrays = code, program.first, program.operand, program.number, row
+    # Interpreted, lists are quicker, and their whole numbers have no bounds.
+    return arrays if cython.compiled else tuple([a.tolist() for a in arrays])
+
+
 def _rewrite(
-    writer: Writer, code: Any, first: Any, operand: Any, number: Any, new: Any, row: Any
+    writer: Writer, code: Any, first: Any, operand: Any, number: Any, row: Any, new: Any
 ) -> None:
     for i in range(len(code)):
-        new[i] = _rewritten(writer, i, code, first, operand, number, new, row)
+        new[i] = _rewritten(writer, i, code, first, operand, number, row, new)
 
 
 def _rewritten(
-    writer: Writer, i: int, code: Any, first: Any, operand: Any, number: Any, new: Any, row: Any
+    writer: Writer, i: int, code: Any, first: Any, operand: Any, number: Any, row: Any, new: Any
 ) -> int:
     """Instruction i, on the operands that stand in ``new``."""
     start = first[i]
@@ -219,7 +227,9 @@ def _identity(writer: Writer, code: int, a: int, b: int, c: int) -> int:
 
 
 def _is(writer: Writer, i: int, number: float) -> bool:
-    return writer.code[i] == NUMBER and writer.number[i] == number
+    kind: int = writer.code[i]
+    own: float = writer.number[i]
+    return kind == NUMBER and own == number
 
 
 def _is_minus_zero(writer: Writer, i: int) -> bool:
@@ -321,7 +331,8 @@ def short_dot(writer: Writer, row: Any, count: int) -> int:
     if not _is_minus_zero(writer, row[count - 1]):
         return NONE
     if n == 0:
-        return row[0]
+        bias: int = row[0]
+        return bias
     if n == 1:
         return writer.add(MUL, row[0], row[1])
     if n == 2:
@@ -336,8 +347,10 @@ def short_dot(writer: Writer, row: Any, count: int) -> int:
 def _all_ones(writer: Writer, row: Any, start: int, n: int) -> bool:
     for i in range(start, start + n):
         if not _is(writer, row[i], 1.0):
-            return False
-    return True
+            break
+    else:
+        return True
+    return False
 
 
 def short_sum(writer: Writer, row: Any) -> int:
@@ -369,14 +382,12 @@ def collect_sums(program: Instructions) -> Instructions:
     """
     ends = np.concatenate([program.operand, program.outputs])
     uses = np.bincount(ends, minlength=len(program)).astype(np.int32)
-    kind = program.code.copy()
-    kind[program.inputs] = INPUT
     inside = np.zeros(len(program), np.int8)
-    _mark_inside(kind, program.first, program.operand, uses, inside)
+    code, first, operand, number, row = _arrays(program)
+    _mark_inside(code, first, operand, uses, inside)
     writer = Writer()
     new = np.full(len(program), NONE, np.int32)
-    row = np.zeros(program.counts.max(initial=0), np.int32)
-    _collect(writer, kind, program.first, program.operand, program.number, inside, new, row)
+    _collect(writer, code, first, operand, number, row, inside, new)
     labels = {int(new[i]): text for i, text in program.labels.items() if new[i] != NONE}
     return writer.finish(new[program.inputs], new[program.outputs], labels)
 
@@ -392,8 +403,8 @@ def _mark_inside(code: Any, first: Any, operand: Any, uses: Any, inside: Any) ->
 
 
 def _collect(
-    writer: Writer, code: Any, first: Any, operand: Any, number: Any, inside: Any, new: Any,
-    row: Any,
+    writer: Writer, code: Any, first: Any, operand: Any, number: Any, row: Any, inside: Any,
+    new: Any,
 ) -> None:  # fmt: skip
     for i in range(len(code)):
         if inside[i]:
@@ -401,7 +412,7 @@ def _collect(
         if code[i] in (ADD, SUM_OF):
             new[i] = _collected(writer, i, code, first, operand, inside, new)
         else:
-            new[i] = _rewritten(writer, i, code, first, operand, number, new, row)
+            new[i] = _rewritten(writer, i, code, first, operand, number, row, new)
 
 
 def _collected(

@@ -43,9 +43,7 @@ def to_jax(program: Program) -> Callable[..., Any]:
 
 def _nested(program: Program, numbers: Any) -> Any:
     layout = program.result
-    leaves = [
-        numbers[start:stop].reshape(shape or ()) for shape, start, stop in layout.parts
-    ]
+    leaves = [numbers[start:stop].reshape(shape or ()) for shape, start, stop in layout.parts]
     return leaves[0] if layout.spec is None else layout.spec.unflatten(leaves)
 
 
