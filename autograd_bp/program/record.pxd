@@ -4,7 +4,7 @@ cimport cython
 
 from autograd_bp.value cimport Value
 
-cdef int CUSTOM
+cdef int BITS, CODE, CUSTOM
 cdef list _TWO
 
 cdef class Recording:
@@ -26,10 +26,12 @@ cdef class Recording:
 @cython.locals(recording=Recording, node=Value, p=Value, count=cython.int, operands=tuple, seen=list, order=list)
 cpdef record(inputs, outputs)
 
+cdef int _marked(Value node) except -2
+cdef int _mark(Value node, long long mark) except -2
 cdef int _keep_label(Value node, dict labels) except -2
 
 @cython.locals(p=Value)
-cdef bint _any_pending(tuple operands) except -2
+cdef bint _any_marked(tuple operands) except -2
 
 cdef int _index(Recording recording, x) except -2
 cdef int _index_of(Recording recording, Value node, double number) except -2

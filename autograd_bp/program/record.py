@@ -12,12 +12,16 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_bp.ops import TABLE
+from autograd_bp.ops import CODE_BITS, TABLE
 from autograd_bp.value import Value, consumers_first, sorting
 
 __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-CUSTOM = 32767  # the code of a node that is no row of the table
+# A node's code stands in the lowest bits; above them, while a graph is recorded, a mark: the
+# instruction that the node is, plus one.
+BITS = CODE_BITS
+CODE = (1 << BITS) - 1
+CUSTOM = CODE  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
 NUMBER = 0  # the codes of instructions that compute nothing: numbers,
 INPUT = -1  # and inputs, until they are finished
@@ -109,15 +113,15 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
         try:
             for node in inputs:
                 seen.append(node)
-                node._pending = recording.input() + 1
+                _mark(node, recording.input() + 1)
                 _keep_label(node, labels)
             for node in order:
-                if node._pending or not node._code:
+                if _marked(node) or not node._code:
                     continue
                 count = 0
                 if node._details is not None and node._details.operands:
                     operands: tuple[Any, ...] = node.operands
-                    if not _any_pending(operands):
+                    if not _any_marked(operands):
                         continue
                     if node._code == CUSTOM:
                         raise TypeError(
@@ -130,9 +134,9 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
                         count += 1
                 else:
                     p = node._a
-                    if not (p is not None and p._pending):
+                    if not (p is not None and _marked(p)):
                         p = node._b
-                        if not (p is not None and p._pending):
+                        if not (p is not None and _marked(p)):
                             continue
                     recording.put(0, _index_of(recording, node._a, node._da))
                     count = 1
@@ -140,26 +144,34 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
                         recording.put(1, _index_of(recording, node._b, node._db))
                         count = 2
                 seen.append(node)
-                node._pending = recording.append(node._code, count, 0.0) + 1
+                _mark(node, recording.append(node._code, count, 0.0) + 1)
                 _keep_label(node, labels)
             found = [_index(recording, y) for y in outputs]
         finally:
             for node in seen:
-                node._pending = 0
+                _mark(node, 0)
     return recording.instructions(range(len(inputs)), found, labels)
+
+
+def _marked(node: Value) -> int:
+    return node._code >> BITS
+
+
+def _mark(node: Value, mark: int) -> None:
+    node._code = node._code & CODE | mark << BITS
 
 
 def _keep_label(node: Value, labels: dict[int, str]) -> None:
     if node._details is not None and node._details.label:
-        labels[node._pending - 1] = node._details.label
+        labels[_marked(node) - 1] = node._details.label
 
 
-def _any_pending(operands: tuple[Any, ...]) -> bool:
+def _any_marked(operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if p._pending:
+            if _marked(p):
                 return True
     return False
 
@@ -175,8 +187,8 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
         return recording.constant(number)
-    if node._pending:
-        return node._pending - 1
+    if _marked(node):
+        return _marked(node) - 1
     return recording.constant(node._data)
 
 
