@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PROJECT := pyproject.toml setup.py autograd_bp/value.py autograd_bp/value.pxd autograd_bp/tape.py
+PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autograd_bp/value.pxd \
+	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
+	record.pxd simplify.py simplify.pxd)
 
 .PHONY: help demo test test-interpreted test-fallback lint hooks bench readme clean
 
@@ -40,7 +42,7 @@ readme: $(VENV)/.dev  ## make the README's table of operations and pictures anew
 	$(BIN)/python docs/make_readme.py
 
 clean:  ## remove environments, builds and outputs
-	rm -rf .venv* build dist out *.egg-info autograd_bp/*.so
+	rm -rf .venv* build dist out *.egg-info autograd_bp/*.so autograd_bp/program/*.so
 
 # One stamp for each set of extras, renewed when the project or the compiled files change.
 $(VENV)/.%: $(PROJECT)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not in sys.modules:
     # Run the engine from its source though it is compiled: to step through it, or to test it.
@@ -62,6 +63,15 @@ from autograd_bp.value import (
     zero_grad,
 )
 
+if TYPE_CHECKING:
+    from autograd_bp.program import Jitted as Jitted
+    from autograd_bp.program import Program as Program
+    from autograd_bp.program import gather as gather
+    from autograd_bp.program import jit as jit
+    from autograd_bp.program import one_hot as one_hot
+    from autograd_bp.program import take as take
+    from autograd_bp.program.trace import trace as trace
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -71,3 +81,19 @@ __all__ = [
     "steps", "sum_of", "topological_order", "value_and_grad", "vjp", "warn_missing_gradients",
     "watch", "zero_grad", *_functions.__all__,
 ]  # fmt: skip
+
+# These need NumPy, which the rest does without: so they are found when they are asked for, and
+# ``from autograd_bp import *`` leaves them out.
+_IN_PROGRAM = frozenset(("Jitted", "Program", "gather", "jit", "one_hot", "take", "trace"))
+
+
+def __getattr__(name: str) -> object:
+    if name not in _IN_PROGRAM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from autograd_bp import program
+
+    return getattr(program, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_IN_PROGRAM})

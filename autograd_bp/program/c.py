@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_bp.files import write_whole
 from autograd_bp.ops import TABLE, Op, grouped
 from autograd_bp.program.c_text import MATHEMATICS, Sequences, expression, literal
 from autograd_bp.program.plan import Plan
@@ -73,8 +74,8 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     header = _header(name, parts, program, names)
     if real == "float":
         source = _in_single_precision(source)
-    _write(target.with_suffix(".h"), header)
-    _write(target, source)
+    write_whole(target.with_suffix(".h"), header.encode())
+    write_whole(target, source.encode())
 
 
 def _parameter_names(program: Program) -> list[str]:
@@ -278,10 +279,3 @@ def _in_single_precision(source: str) -> str:
     source = re.sub(r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", literal_of_float, source)
     functions = "|".join(sorted(MATHEMATICS.values(), key=len, reverse=True))
     return re.sub(rf"\b({functions})\(", r"\1f(", source)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside, then rename: a reader never sees half a file."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -19,8 +19,15 @@ __all__ = ["compiled", "kernel", "run_rows", "run_slots"]
 
 kernel: Any = None
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") != "1":
-    with suppress(ImportError):  # it is missing where there was no C compiler
+    try:
         kernel = import_module("autograd_bp.program.kernel")
+    except ImportError:
+        warnings.warn(
+            "the kernel of autograd_bp.program is not compiled here: NumPy runs programs instead, "
+            "several times slower. Install a C compiler, then autograd-bp again.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 compiled: bool = kernel is not None
 """Whether programs run in the compiled kernel; else NumPy runs them, several times slower."""
