@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 from autograd_bp import Number, Value, dot, log, logsumexp, maximum, mean, relu, softplus
 
@@ -68,11 +68,11 @@ def hinge(outputs: Outputs, targets: Outputs) -> Any:
     return _mean(_margin, outputs, targets, "hinge")
 
 
-def cross_entropy(outputs: Sequence[Number], target: int | Sequence[Number]) -> Any:
+def cross_entropy(outputs: Sequence[Number], target: int | Value | Sequence[Number]) -> Any:
     """Cross-entropy of softmax(z) from the logits z, ln Σₖ exp zₖ − Σₖ tₖ·zₖ.
 
     ``target`` is the index of the class (t is 1 there and 0 elsewhere), or the list t of the
-    classes' probabilities.
+    classes' probabilities. A Value is an index, which may be traced (`autograd_bp.take`).
 
     >>> round(cross_entropy([Value(1.0), Value(2.0), Value(3.0)], 2).data, 4)
     0.4076
@@ -85,7 +85,11 @@ def cross_entropy(outputs: Sequence[Number], target: int | Sequence[Number]) -> 
             f"cross_entropy takes a list of one logit per class, got {outputs!r}; "
             "for a single output use bce_with_logits, or give the model two"
         )
-    if isinstance(target, bool) or not hasattr(target, "__index__"):
+    if isinstance(target, Value):
+        from autograd_bp import take  # here, since it needs NumPy
+
+        return logsumexp(logits) - take(logits, target)
+    if isinstance(target, bool) or not isinstance(target, SupportsIndex):
         return logsumexp(logits) - dot(_probabilities(target, len(logits)), logits)
     k = operator.index(target)
     if not 0 <= k < len(logits):

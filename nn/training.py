@@ -16,6 +16,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from autograd_bp import Value, mean, no_grad
 from nn.losses import bce, bce_with_logits, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
+from nn.programs import batch_program
 from nn.saving import Checkpoint, fingerprint
 
 __all__ = ["History", "accuracy", "fit", "outputs", "predict"]
@@ -74,6 +76,7 @@ def fit(
     progress: bool = True,
     history: History | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    eager: bool | None = None,
 ) -> History:
     """Train a model to give the targets ``y`` for the samples ``X``, and return what it saw.
 
@@ -91,6 +94,12 @@ def fit(
       the file is there already, go on from it until ``epochs`` are done in all: a script that
       was killed at any moment and is started again ends with the same numbers, bit for bit, as
       if it had not been. ValueError if the file is of another run.
+    - ``eager``: True builds a graph for each sample, which takes many times longer. By default
+      an `MLP` with a loss of `nn` is traced once and its batches run as a program
+      (`autograd_bp.trace`), if NumPy is installed; a model or a loss of one's own is run
+      eagerly, since a trace is one path for all samples and does not see what code reads from
+      ``.data``. False asks for a program for these too; its first batch is compared with the
+      eager one. Numbers are the same to rounding either way.
 
     Ctrl-C raises KeyboardInterrupt as anywhere in Python, so a script or a notebook stops. The
     model is as after the last whole step: use it, or train on. To have the epochs before the
@@ -130,15 +139,34 @@ def fit(
         seed = random.randrange(2**32)
     labels, threshold = _labels(model, loss, outputs(model, rows[:1])[0], targets)
 
-    def run(batch: Sequence[int], where: str) -> tuple[Any, int]:
-        """The cost of some samples, and how many of them are classified right."""
-        results = [model(rows[i]) for i in batch]
-        cost = mean([loss(result, targets[i]) for result, i in zip(results, batch, strict=True)])
-        _check_cost(cost, where, optimizer)
+    program = batch_program(model, loss, rows, targets, eager)
+
+    def run(batch: Sequence[int], where: str, learn: bool = True) -> tuple[float, int]:
+        """The cost of some samples, and how many are classified right; sets the gradients."""
+        found = None if program is None else program.run(batch, learn, labels is not None)
+        if program is not None and found is not None:
+            cost, grads, results = found
+            if learn:
+                optimizer.zero_grad()
+                program.add(grads)
+            return cost, count_right(batch, results)
+        # Without a program, or where a number is not finite: then these errors say which.
+        with nullcontext() if learn else no_grad():
+            results = [model(rows[i]) for i in batch]
+            node = mean([loss(y, targets[i]) for y, i in zip(results, batch, strict=True)])
+        _check_cost(node, where, optimizer)
+        right = count_right(batch, [_plain(y) for y in results])
+        if learn:
+            optimizer.zero_grad()
+            node.backward()
+            _check_gradients(optimizer, where)
+        return node.data, right
+
+    def count_right(batch: Sequence[int], results: list[Output]) -> int:
         if labels is None:
-            return cost, 0
-        classes = [_class(_plain(result), threshold) for result in results]
-        return cost, sum(labels[i] == k for i, k in zip(batch, classes, strict=True))
+            return 0
+        found = [_class(result, threshold) for result in results]
+        return sum(labels[i] == k for i, k in zip(batch, found, strict=True))
 
     def means(loss_sum: float, right: int, seen: int) -> dict[str, float]:
         return {"loss": loss_sum / seen} | ({} if labels is None else {"accuracy": right / seen})
@@ -157,20 +185,17 @@ def fit(
                 batch = order[start : start + batch_size]
                 where = f"epoch {epoch + 1}, batch {start // batch_size + 1} of {len(starts)}"
                 cost, right_here = run(batch, where)
-                optimizer.zero_grad()
-                cost.backward()
-                _check_gradients(optimizer, where)
                 optimizer.step()
-                loss_sum += cost.data * len(batch)
+                loss_sum += cost * len(batch)
                 right += right_here
                 so_far = means(loss_sum, right, start + len(batch))
                 bar.set_postfix({k: f"{x:.4f}" for k, x in so_far.items()}, refresh=False)
                 bar.update()
             record = means(loss_sum, right, n)
             if len(rows) > n:
-                with no_grad():
-                    cost, right = run(range(n, len(rows)), f"validation after epoch {epoch + 1}")
-                after = means(cost.data * (len(rows) - n), right, len(rows) - n)
+                where = f"validation after epoch {epoch + 1}"
+                cost, right = run(range(n, len(rows)), where, learn=False)
+                after = means(cost * (len(rows) - n), right, len(rows) - n)
                 record |= {f"val_{name}": number for name, number in after.items()}
             with uninterrupted():  # a number for every list, or for none
                 for name, number in record.items():

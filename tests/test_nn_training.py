@@ -160,7 +160,7 @@ def test_losses_of_ones_own_may_use_methods_of_values():
     one, other = model(activation=LINEAR), model(activation=LINEAR)
     y = 2 * Y - 1
     assert quiet(one, X, y, margin, validation=(X, y)) == quiet(
-        other, X, y, hinge, validation=(X, y)
+        other, X, y, hinge, validation=(X, y), eager=True
     )
 
 
@@ -213,7 +213,7 @@ def test_history_is_read_at_a_glance():
 # --- interruptions and numbers that overflow ------------------------------------------------------
 
 
-def after_steps(n, y=Y):
+def after_steps(n, eager):
     """The state after n steps of batches of 4, as a training that is not interrupted has it."""
     mlp, states = model(), []
 
@@ -222,7 +222,8 @@ def after_steps(n, y=Y):
             super().step()
             states.append(mlp.state_dict())
 
-    quiet(mlp, X, y, epochs=3, batch_size=4, optimizer=Recording(mlp.parameters(), lr=0.01))
+    optimizer = Recording(mlp.parameters(), lr=0.01)
+    quiet(mlp, X, Y, epochs=3, batch_size=4, optimizer=optimizer, eager=eager)
     return states[n - 1]
 
 
@@ -238,7 +239,7 @@ def test_ctrl_c_leaves_the_model_of_the_last_whole_step():
     history = History()
     with pytest.raises(KeyboardInterrupt):
         quiet(mlp, X, Y, interrupted, batch_size=4, history=history)
-    assert mlp.state_dict() == after_steps(4)
+    assert mlp.state_dict() == after_steps(4, eager=True)
     assert len(history.loss) == len(history.accuracy) == 1
     quiet(mlp, X, Y, batch_size=4, history=history)  # it can be trained on
     assert len(history.loss) == 4
@@ -255,7 +256,7 @@ def test_a_signal_in_the_midst_of_a_step_waits_for_its_end():
 
     with pytest.raises(KeyboardInterrupt):
         quiet(mlp, X, Y, batch_size=4, optimizer=Interrupted(mlp.parameters(), lr=0.01))
-    assert mlp.state_dict() == after_steps(4)
+    assert mlp.state_dict() == after_steps(4, eager=False)
 
 
 def test_a_signal_while_an_epoch_is_noted_waits_for_all_lists():
@@ -280,7 +281,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(bad):
 
     with pytest.raises(FloatingPointError, match=rf"{bad} in epoch 2, batch 2 of 3.*learning rate"):
         quiet(mlp, X, Y, spoiling, batch_size=4)
-    assert mlp.state_dict() == after_steps(4)
+    assert mlp.state_dict() == after_steps(4, eager=True)
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step():
