@@ -411,6 +411,8 @@ def test_ctrl_c_leaves_a_usable_model(tmp_path, checkpoint):
         import math, os, random, signal, threading, time
         from nn import History, accuracy, outputs
         rng, history = random.Random(0), History()
+        # First whole: what Python imports is not whole again once its import was interrupted.
+        fit({ARGUMENTS}, epochs=1, history=history, seed=0, checkpoint={checkpoint!r})
         for attempt in range(10):
             pause = rng.uniform(0.005, 0.05)
             threading.Timer(pause, os.kill, (os.getpid(), signal.SIGINT)).start()
