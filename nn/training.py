@@ -124,6 +124,11 @@ def fit(
             f"optimizer must be an Optimizer, got {optimizer!r}; write "
             "Adam(model.parameters(), lr=0.01), or SGD(model.parameters(), lr=0.1)"
         )
+    if not set(optimizer.params) & set(model.parameters()):
+        raise ValueError(
+            "optimizer holds no parameter of model: it would train nothing. It was made for "
+            "another model, or before this one; write Adam(model.parameters(), lr=0.01)"
+        )
     history = History() if history is None else history
     saved = None
     if checkpoint is not None:

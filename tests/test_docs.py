@@ -8,6 +8,7 @@ import ast
 import doctest
 import importlib.util
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,13 @@ def test_importing_needs_neither_numpy_nor_graphviz():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+    """All of it, in order, as one session: what one block defines the next may use."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(blocks) > 4
+    session = {"__name__": "readme"}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), session)

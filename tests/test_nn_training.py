@@ -464,3 +464,9 @@ def test_the_optimizer_must_be_one():
     mlp = MLP(1, [1], seed=0)
     with pytest.raises(TypeError, match=r"optimizer must be an Optimizer, got 3; write Adam\("):
         fit(mlp, [[1.0]], [1.0], loss=mse, epochs=1, optimizer=3, progress=False)
+
+
+def test_the_optimizer_must_be_the_models():
+    mlp, other = MLP(1, [1], seed=0), MLP(1, [1], seed=0)
+    with pytest.raises(ValueError, match=r"optimizer holds no parameter of model.*Adam\("):
+        fit(mlp, [[1.0]], [1.0], loss=mse, epochs=1, optimizer=Adam(other.parameters()))
