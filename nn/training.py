@@ -77,6 +77,7 @@ def fit(
     history: History | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     eager: bool | None = None,
+    record: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train a model to give the targets ``y`` for the samples ``X``, and return what it saw.
 
@@ -100,6 +101,9 @@ def fit(
       eagerly, since a trace is one path for all samples and does not see what code reads from
       ``.data``. False asks for a program for these too; its first batch is compared with the
       eager one. Numbers are the same to rounding either way.
+    - ``record``: write a page to this path, "training.html", to scrub through the training:
+      the decision boundary or predictions, the loss, the network with its weights, and the
+      forward and backward pass of any sample. It is written also when training is interrupted.
 
     Ctrl-C raises KeyboardInterrupt as anywhere in Python, so a script or a notebook stops. The
     model is as after the last whole step: use it, or train on. To have the epochs before the
@@ -180,7 +184,17 @@ def fit(
     if saved:
         epochs = max(0, epochs - done)
     starts = range(0, n, batch_size)
-    with tqdm(total=epochs * len(starts), unit="batch", disable=not progress) as bar:
+    page = None
+    if record is not None:
+        from autograd_bp.steps.training import TrainingPage
+
+        page = TrainingPage(
+            record, model, loss, list(dict.fromkeys([*model.parameters(), *optimizer.params])),
+            rows[:n], targets[:n], labels=labels, threshold=threshold,
+            steps=epochs * len(starts), steps_per_epoch=len(starts), done=done,
+        )  # fmt: skip
+    bar = tqdm(total=epochs * len(starts), unit="batch", disable=not progress)
+    with bar, page or nullcontext():
         for epoch in range(done, done + epochs):
             bar.set_description(f"epoch {epoch + 1}/{done + epochs}", refresh=False)
             order = list(range(n))
@@ -191,22 +205,26 @@ def fit(
                 where = f"epoch {epoch + 1}, batch {start // batch_size + 1} of {len(starts)}"
                 cost, right_here = run(batch, where)
                 optimizer.step()
+                if page is not None:
+                    page.step(cost)
                 loss_sum += cost * len(batch)
                 right += right_here
                 so_far = means(loss_sum, right, start + len(batch))
                 bar.set_postfix({k: f"{x:.4f}" for k, x in so_far.items()}, refresh=False)
                 bar.update()
-            record = means(loss_sum, right, n)
+            measured = means(loss_sum, right, n)
             if len(rows) > n:
                 where = f"validation after epoch {epoch + 1}"
                 cost, right = run(range(n, len(rows)), where, learn=False)
                 after = means(cost * (len(rows) - n), right, len(rows) - n)
-                record |= {f"val_{name}": number for name, number in after.items()}
+                measured |= {f"val_{name}": number for name, number in after.items()}
             with uninterrupted():  # a number for every list, or for none
-                for name, number in record.items():
+                for name, number in measured.items():
                     getattr(history, name).append(number)
                 if saved:
                     saved.write()
+            if page is not None:
+                page.epoch(measured)
     return history
 
 

@@ -1,0 +1,137 @@
+"""Where Graphviz puts the boxes and edges of a graph, as plain data for the page.
+
+There is a view for each way to fold the outermost scopes:
+
+- ``open``: the scopes that are open; ``size``: width and height, in points, y downwards.
+- ``boxes``: id, x, y of the corner, width, height, role, lines of text. A line is its baseline
+  and its runs, pairs of a text and how it is set: "", "b" bold, "s" raised, "f" faint.
+- ``edges``: ids of tail and head, the path in SVG's language, x and y of its text, the text.
+- ``frames``: corner and size of each open scope, and its name.
+- ``folded``: for each box that is a scope, its name and the nodes in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autograd_bp.draw import _Plan as Plan
+from autograd_bp.value import Value
+
+__all__ = ["BACKSLASH", "views"]
+
+BACKSLASH = "\U0010ff5c"
+"""What must stand for a backslash in labels and scopes, since Graphviz loses texts with some when
+it writes JSON. It is a character for private use; views have backslashes again."""
+
+MOST_COMBINED = 4  # scopes, and
+SMALL = 300  # nodes, up to which every combination of open and folded scopes is laid out
+MOST_ALONE = 12  # scopes, up to which there is a view for each one open alone
+
+
+def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
+    """The views of a graph in topological order; the one to begin with comes first."""
+    everything = Plan(list(nodes), None, ())
+    scopes = [path[0] for path in everything.scopes if len(path) == 1]
+    found = [_view(list(nodes), scopes, opened) for opened in _choices(scopes, len(nodes))]
+    text = json.dumps(found, ensure_ascii=False).replace(BACKSLASH, "\\\\")
+    result: list[dict[str, Any]] = json.loads(text)
+    return result
+
+
+def _choices(scopes: Sequence[str], n: int) -> Iterable[Sequence[str]]:
+    """Which scopes to open in each view."""
+    if not scopes:
+        return [()]
+    if n <= SMALL and len(scopes) <= MOST_COMBINED:
+        sizes = range(len(scopes), -1, -1)
+        return itertools.chain.from_iterable(itertools.combinations(scopes, k) for k in sizes)
+    alone = [(scope,) for scope in scopes] if 1 < len(scopes) <= MOST_ALONE else []
+    all_and_none: list[Sequence[str]] = [scopes, ()] if n <= SMALL else [(), scopes]
+    return [*all_and_none, *alone]
+
+
+def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
+    plan = Plan(nodes, None, [scope for scope in scopes if scope not in opened])
+    picture = plan.picture("LR", legend=False)
+    if len(set(plan.boxes)) > SMALL:
+        picture.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
+    graph = json.loads(picture.pipe(format="json", encoding="utf-8"))
+    left, bottom, right, top = map(float, graph["bb"].split(","))
+    layout = _Layout(left, top)
+    objects = graph.get("objects", [])
+    name_of = {thing["_gvid"]: thing["name"] for thing in objects}
+    inside: dict[str, list[int]] = {}
+    for i, box in enumerate(plan.boxes):
+        inside.setdefault(box, []).append(i)
+    return {
+        "open": list(opened),
+        "size": [round(right - left, 1), round(top - bottom, 1)],
+        "boxes": [
+            layout.box(thing, plan.roles)
+            for thing in objects
+            if not thing["name"].startswith("cluster")
+        ],
+        "edges": [layout.edge(edge, name_of) for edge in graph.get("edges", [])],
+        "frames": [
+            layout.frame(thing, path[-1])
+            for path, name in plan.scopes.items()
+            for thing in objects
+            if thing["name"] == f"cluster_{name}"
+        ],
+        "folded": {
+            name: [path[0], inside[name]] for path, name in plan.scopes.items() if name in inside
+        },
+    }
+
+
+class _Layout:
+    """Graphviz's coordinates, which go upwards, as the page's."""
+
+    def __init__(self, left: float, top: float) -> None:
+        self.left = left
+        self.top = top
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        return round(x - self.left, 1), round(self.top - y, 1)
+
+    def box(self, thing: Any, roles: Sequence[str]) -> list[Any]:
+        name = thing["name"]
+        x, y = self.point(*map(float, thing["pos"].split(",")))
+        width, height = 72 * float(thing["width"]), 72 * float(thing["height"])
+        role = roles[int(name[1:])] if name.startswith("n") else "folded"
+        corner = [round(x - width / 2, 1), round(y - height / 2, 1)]
+        return [name, *corner, round(width, 1), round(height, 1), role, self.lines(thing)]
+
+    def lines(self, thing: Any) -> list[Any]:
+        """The text of a box, from Graphviz's drawing instructions."""
+        lines: dict[float, list[list[str]]] = {}
+        bold = raised = faint = False
+        for step in thing.get("_ldraw_", []):
+            if step["op"] == "F":
+                faint = step["size"] < 12
+            elif step["op"] == "t":
+                bold, raised = bool(step["fontchar"] & 1), bool(step["fontchar"] & 8)
+            elif step["op"] == "T":
+                _, y = self.point(*step["pt"])
+                style = "s" if raised else "b" if bold else "f" if faint else ""
+                lines.setdefault(y, []).append([step["text"], style])
+        return [[y, runs] for y, runs in lines.items()]
+
+    def frame(self, thing: Any, title: str) -> list[Any]:
+        x0, y0, x1, y1 = map(float, thing["bb"].split(","))
+        return [*self.point(x0, y1), round(x1 - x0, 1), round(y1 - y0, 1), title]
+
+    def edge(self, edge: Any, name_of: dict[int, str]) -> list[Any]:
+        end, *points = edge["pos"].split()
+        start, *curve = (self.point(*map(float, point.split(","))) for point in points)
+        path = [
+            "M{:g} {:g}".format(*start),
+            "C" + " ".join("{:g} {:g}".format(*point) for point in curve),
+            "L{:g} {:g}".format(*self.point(*map(float, end.split(",")[1:]))),
+        ]
+        text = "".join(step["text"] for step in edge["_ldraw_"] if step["op"] == "T")
+        at = self.point(*map(float, edge["lp"].split(",")))
+        return [name_of[edge["tail"]], name_of[edge["head"]], "".join(path), *at, text]

@@ -1,0 +1,225 @@
+"""How a node's operation and local derivatives are written, with the names of its operands."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.value import Value
+
+__all__ = ["local_derivatives", "names", "number", "operation"]
+
+DOT = TABLE[CODES["dot"]]
+LONGEST = 60  # characters of a label
+MOST = 6  # terms of a sum that are written out
+
+CONSTANTS = {
+    "LN2": "ln 2", "LN10": "ln 10", "SQRT2": "√2", "SQRTPI": "√π", "SQRT2PI": "√(2π)",
+    "inf": "∞", "nan": "NaN", "log": "ln", "sigmoid": "σ", "polygamma": "ψ", "abs": "abs",
+}  # fmt: skip
+SIGNS = {"-": "−", " * ": "·", " / ": "/", ">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
+BETWEEN = {"+": " + ", "-": " − ", "*": "·", "/": " / ", "<": " < ", "<=": " ≤ "}
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
+
+
+def names(root: Value, nodes: Sequence[Value]) -> list[str]:
+    """A name for each node: its label; C for a root without one, else v1, v2, …
+
+    Nodes with the same label are told apart by their positions in ``nodes``, as by `explain`.
+    """
+    labels = [_shortened(node.label) for node in nodes]
+    several = Counter(labels)
+    free = (f"v{k}" for k in range(1, 2 * len(nodes) + 2) if f"v{k}" not in several)
+    found = []
+    for i, (node, label) in enumerate(zip(nodes, labels, strict=True)):
+        if label:
+            found.append(label if several[label] == 1 else f"{label}#{i}")
+        else:
+            found.append("C" if node is root and "C" not in several else next(free))
+    return found
+
+
+def _shortened(label: str) -> str:
+    text = " ".join(label.split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def number(x: float) -> str:
+    """Four digits, with the minus of mathematics."""
+    return format(x + 0.0, ".4g").replace("-", "−").replace("inf", "∞")  # + 0.0: no −0
+
+
+def operation(node: Value, operands: Sequence[str]) -> str:
+    """What the node computes from operands that are written so.
+
+    >>> operation(Value(3.0) * 2.0, ["x", "2"])
+    'x·2'
+    """
+    if node.is_leaf:
+        return ""
+    if not isinstance(node.rule, Op):
+        return f"{node.op}({', '.join(operands)})"
+    groups = grouped(node.rule, operands)
+    if node.rule is DOT:
+        w, x, b = groups
+        products = [f"{_bracketed(p)}·{_bracketed(q)}" for p, q in zip(w, x, strict=True)]
+        return " + ".join([*_some(products), *([] if b == "0" else [b])])
+    if node.rule.is_nary:
+        return f"{node.op}({', '.join(_some(groups[0]))})"
+    if node.op == "**":
+        base, exponent = map(_bracketed, groups)
+        return f"{base}{_raised(exponent)}"
+    if node.op == "neg":
+        return f"−{_bracketed(groups[0])}"
+    if node.op in BETWEEN:
+        return BETWEEN[node.op].join(map(_bracketed, groups))
+    return f"{CONSTANTS.get(node.op, node.op)}({', '.join(groups)})"
+
+
+def _raised(exponent: str) -> str:
+    return exponent.translate(SUPERSCRIPTS) if exponent.isdecimal() else f"^{exponent}"
+
+
+def _some(terms: list[str]) -> list[str]:
+    return terms if len(terms) <= MOST else [*terms[: MOST - 1], "…", terms[-1]]
+
+
+def _bracketed(text: str) -> str:
+    """A name or number as an operand, in brackets where it would be misread without."""
+    return text if re.fullmatch(r"[\w.,'#\[\]…]+", text) else f"({text})"
+
+
+def local_derivatives(node: Value, name: str, operands: Sequence[str]) -> list[str]:
+    """∂node/∂parent for each of its parents, as the table has it with these names put in.
+
+    >>> x = Value(3.0)
+    >>> local_derivatives(x**2.0, "y", ["x", "2"]), local_derivatives(x.sigmoid(), "y", ["x"])
+    (['2·x'], ['y·(1 − y)'])
+    """
+    if not isinstance(node.rule, Op):
+        return [f"∂{name}/∂{text}" for text in _of_parents(node, operands)]
+    written = grouped(node.rule, operands)
+    given = grouped(node.rule, node.operands)
+    texts: list[str] = []
+    for k, (operand, d) in enumerate(zip(node.rule.operands, node.rule.d, strict=True)):
+        for j in range(len(given[k]) if operand.endswith("*") else 1):
+            terms: dict[str, ast.expr] = (
+                {"n": ast.Constant(float(len(given[0])))} if (node.rule.is_nary) else {}
+            )
+            texts_of = {"y": name}
+            for other, text, x in zip(node.rule.operands, written, given, strict=True):
+                plain = other.rstrip("*")
+                one, its = (x[j], text[j]) if other.endswith("*") else (x, text)
+                texts_of[plain] = its
+                if not isinstance(one, Value):
+                    terms[plain] = _literal(one)
+            texts.append(_written(d, terms, texts_of))
+    return _of_parents(node, texts)
+
+
+def _of_parents(node: Value, texts: Sequence[str]) -> list[str]:
+    return [text for text, x in zip(texts, node.operands, strict=True) if isinstance(x, Value)]
+
+
+def _written(expression: str, known: Mapping[str, ast.expr], texts: Mapping[str, str]) -> str:
+    """An expression of the table as mathematics: plain operands put in, the rest by name."""
+    tree = _Simplify(known).visit(ast.parse(expression, mode="eval")).body
+    text = _symbols(ast.unparse(ast.fix_missing_locations(tree)))
+    alone = isinstance(tree, ast.Name)
+    return re.sub(
+        r"[A-Za-z_][A-Za-z_0-9]*",
+        lambda word: (
+            (texts[word[0]] if alone else _bracketed(texts[word[0]]))
+            if word[0] in texts
+            else CONSTANTS.get(word[0], word[0])
+        ),
+        text,
+    )
+
+
+def _symbols(text: str) -> str:
+    """Python's signs and numbers as those of mathematics."""
+    text = re.sub(r"(?<![\w.])\d+\.?\d*(?:e[+-]?\d+)?", lambda found: number(float(found[0])), text)
+    for sign, symbol in SIGNS.items():
+        text = text.replace(sign, symbol)
+    return re.sub(r" \*\* (\d+)\b(?!\.)", lambda found: _raised(found[1]), text).replace(
+        " ** ", "^"
+    )
+
+
+class _Simplify(ast.NodeTransformer):
+    """Puts known numbers in, and computes what then follows from numbers alone."""
+
+    def __init__(self, known: Mapping[str, ast.expr]) -> None:
+        self.known = known
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.known.get(node.id, node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        a, b = _constant(node.left), _constant(node.right)
+        if isinstance(node.op, ast.Sub) and a is not None and b is not None:
+            return _literal(a - b)
+        if isinstance(node.op, ast.Mult) and 1.0 in (a, b):
+            return node.right if a == 1.0 else node.left
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        a, b = _constant(node.left), _constant(node.comparators[0])
+        if a is not None and b is not None and len(node.ops) == 1:
+            return ast.Constant(COMPARISONS[type(node.ops[0])](a, b))
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        decides = isinstance(node.op, ast.Or)  # True decides an "or", False an "and"
+        if any(isinstance(x, ast.Constant) and x.value is decides for x in node.values):
+            return ast.Constant(decides)
+        undecided = [x for x in node.values if not isinstance(x, ast.Constant)]
+        if len(undecided) > 1:
+            return ast.BoolOp(node.op, undecided)
+        return undecided[0] if undecided else ast.Constant(not decides)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            return node.body if node.test.value else node.orelse
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "pow":
+            base, exponent = node.args
+            if _constant(exponent) in (0.0, 1.0):
+                return base if _constant(exponent) else _literal(1.0)
+            return ast.BinOp(base, ast.Pow(), exponent)
+        return node
+
+
+def _literal(x: float) -> ast.expr:
+    """A number as an expression, of which Python's signs for infinity and below 0 are parts."""
+    if x != x:
+        return ast.Name("nan", ast.Load())
+    size = ast.Name("inf", ast.Load()) if math.isinf(x) else ast.Constant(abs(x))
+    return ast.UnaryOp(ast.USub(), size) if x < 0 else size
+
+
+def _constant(node: ast.expr) -> float | None:
+    """The number that an expression is, if it is one."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        x = _constant(node.operand)
+        return None if x is None else -x
+    if isinstance(node, ast.Constant) and isinstance(node.value, float | int):
+        return float(node.value)
+    return None

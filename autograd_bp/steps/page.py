@@ -1,0 +1,70 @@
+"""One self-contained HTML file, made of the parts that lie beside this module."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from autograd_bp.files import write_whole
+
+__all__ = ["Page", "json_number"]
+
+
+class Page:
+    """A page that can be written to a file, or shown by a notebook.
+
+    ``main`` names the HTML of its middle part, ``styles`` and ``scripts`` the files to put in,
+    beside those of all pages; ``data`` is what the scripts get, and ``code`` is JavaScript that
+    was made, not written.
+    """
+
+    main: str
+    styles: Iterable[str] = ()
+    scripts: Iterable[str] = ()
+    code: str = ""
+    title: str
+    data: Mapping[str, Any]
+
+    def html(self) -> str:
+        """The page as text."""
+        parts = {
+            "TITLE": html.escape(self.title),
+            "STYLE": "\n".join(map(_file, ["common.css", *self.styles])),
+            "MAIN": _file(self.main),
+            "DATA": _inside_script({"title": self.title, **self.data}),
+            "SCRIPT": "\n".join([_file("common.js"), self.code, *map(_file, self.scripts)]),
+        }
+        # In one go: a title or a label that looks like one of these marks is not replaced.
+        return re.sub(r"<!--([A-Z]+)-->", lambda mark: parts[mark[1]], _file("common.html"))
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file, whole or not at all; return its path."""
+        # Half a surrogate pair, which UTF-8 has not, becomes an escape.
+        return write_whole(path, self.html().encode("utf-8", "backslashreplace"))
+
+    def _repr_html_(self) -> str:
+        frame = html.escape(self.html(), quote=True)
+        return f'<iframe srcdoc="{frame}" style="width:100%;height:640px;border:0"></iframe>'
+
+
+@cache
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _inside_script(data: Any) -> str:
+    """JSON that nothing in it can end the script element with."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("</", "<\\/").replace("<!", "\\u003c!")
+
+
+def json_number(x: float) -> float | str:
+    """JSON has no infinities: those and NaN go as text that JavaScript's Number reads."""
+    return x if abs(x) < float("inf") else {x != x: "NaN", x > 0: "Infinity"}.get(True, "-Infinity")
