@@ -158,7 +158,7 @@ function edgeElement({ path, at: [x, y], text }) {
 function look() {
   const { x, y, scale } = camera;
   $("world").setAttribute("transform", `scale(${scale}) translate(${-x} ${-y})`);
-  stage.classList.toggle("far", scale < 0.25);
+  stage.classList.toggle("far", scale < FAR);
   const [right, bottom] = [x + size.width / scale, y + size.height / scale];
   const seen = (part) => picture.keepsAll
     || (part.x < right && part.y < bottom && part.x + part.width > x && part.y + part.height > y);
@@ -219,9 +219,12 @@ function setFollowing(on) {
   if (on) follow(shown);
 }
 const READABLE = 0.8;
+const FAR = 0.25; // below it, boxes are drawn without their texts
 function follow(k) {
-  const { phase, node: i } = steps[k];
-  if (phase === "start" || phase === "end") return fit();
+  const { phase } = steps[k];
+  const between = phase === "start" || phase === "end";
+  if (between && scaleToFit(bounds()) >= FAR) return fit();
+  const i = between ? page.root : steps[k].node; // of a huge graph one would see nothing
   const active = picture.byId.get(picture.boxOf[i]);
   const parts = nodes[i].parents.map((p) => picture.byId.get(picture.boxOf[p]));
   const distance = (part) => Math.hypot(part.x - active.x, part.y - active.y);
