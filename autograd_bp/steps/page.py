@@ -35,7 +35,7 @@ class Page:
     def html(self) -> str:
         """The page as text."""
         parts = {
-            "TITLE": html.escape(self.title),
+            "TITLE": html.escape(_utf8(self.title)),
             "STYLE": "\n".join(map(_file, ["common.css", *self.styles])),
             "MAIN": _file(self.main),
             "DATA": _inside_script({"title": self.title, **self.data}),
@@ -46,8 +46,7 @@ class Page:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path."""
-        # Half a surrogate pair, which UTF-8 has not, becomes an escape.
-        return write_whole(path, self.html().encode("utf-8", "backslashreplace"))
+        return write_whole(path, self.html().encode())
 
     def _repr_html_(self) -> str:
         frame = html.escape(self.html(), quote=True)
@@ -57,6 +56,11 @@ class Page:
 @cache
 def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _utf8(text: str) -> str:
+    """The text with an escape for each half of a surrogate pair, which UTF-8 has not."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _inside_script(data: Any) -> str:
