@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from autograd_bp.special import polygamma
@@ -357,34 +358,34 @@ class Reading:
 # --- reader 3: IEEE 754, for the points where Python's own floats raise --------------------------
 
 
-def careful(code: int, mask: int, operands: Sequence[float], label: str = "") -> tuple[float, ...]:
+def careful(code: int, mask: int, operands: Sequence[float], *labels: str) -> tuple[float, ...]:
     """What ``RULES[code][mask]`` gives, by the rules of IEEE 754: overflow and a pole are ±inf.
 
     Raises ZeroDivisionError for a division by zero and ValueError for any other point outside
-    the row's domain, naming the operation, the operands, the domain and ``label``, that of the
-    node at fault.
+    the row's domain, naming the operation, the domain, and the operands with the ``labels``
+    that they have as nodes.
     """
     op = TABLE[code]
     inside = any(math.isnan(x) for x in operands) or IEEE.domain(op, mask)(*operands)
     if not inside:
-        raise domain_error(op, operands, label)
+        raise domain_error(op, operands, labels)
     y = IEEE.value(op)(*operands)
     partials = IEEE.partials(op)
     return y, *(d(*operands, y) for i, d in enumerate(partials) if mask >> i & 1)
 
 
 def domain_error(
-    op: Op, operands: Sequence[float], label: str = ""
+    op: Op, operands: Sequence[float], labels: Sequence[str] = ()
 ) -> ArithmeticError | ValueError:
     """The exception for operands outside the domain of an operation."""
     got = ", ".join(
-        f"{name} = {operand!r}" for name, operand in zip(op.operands, operands, strict=True)
+        f"{name} = {operand!r}" + (f" (node {label!r})" if label else "")
+        for name, operand, label in zip_longest(op.operands, operands, labels, fillvalue="")
     )
-    node = f" (node {label!r})" if label else ""
     call = f"{op.name}({', '.join(op.operands)})"
     message = (
         f"{call if op.name.isidentifier() else f' {op.name} '.join(op.operands)} "
-        f"is defined for {op.domain}; got {got}{node}. "
+        f"is defined for {op.domain}; got {got}. "
         "Keep the operand inside, for instance with clip or maximum."
         + (" An exponent that is a plain number is constant." if op.name == "**" else "")
     )

@@ -29,7 +29,7 @@ from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import ops
-from autograd_bp.ops import CODES, RULES, TABLE, careful, domain_error, grouped
+from autograd_bp.ops import CODES, RULES, TABLE, careful, grouped
 
 try:
     from autograd_bp._pure import cython
@@ -453,14 +453,14 @@ class Value:
         if isinstance(other, Value):
             b: Value = other
             if b._data == 0.0:
-                raise domain_error(TABLE[DIV], (self._data, b._data), b.label)
+                return _binary(DIV, self, other)  # which raises, or lets a NaN through
             y: float = self._data / b._data
             return _node(DIV, self, b, y, 1.0 / b._data, -y / b._data)
         if not _is_real(other):
             return NotImplemented
         c: float = float(other)
         if c == 0.0:
-            raise domain_error(TABLE[DIV], (self._data, c), self.label)
+            return _binary(DIV, self, c)
         return _node(DIV, self, None, self._data / c, 1.0 / c, c)
 
     def __rtruediv__(self, other: Any) -> Value:
@@ -468,7 +468,7 @@ class Value:
             return NotImplemented
         c: float = float(other)
         if self._data == 0.0:
-            raise domain_error(TABLE[DIV], (c, self._data), self.label)
+            return _binary(DIV, c, self)
         y: float = c / self._data
         return _node(DIV, None, self, y, c, -y / self._data)
 
@@ -851,8 +851,8 @@ def _rule(
     try:
         return RULES[code][mask](*numbers)  # type: ignore[no-any-return]
     except (ArithmeticError, ValueError):
-        labels = [x.label for x in operands if isinstance(x, Value) and x.label]
-        return careful(code, mask, numbers, ", ".join(labels))
+        labels = [x.label if isinstance(x, Value) else "" for x in operands]
+        return careful(code, mask, numbers, *labels)
 
 
 def apply(name: str, *operands: Any) -> Any:

@@ -23,9 +23,10 @@ def missing(reason):
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, started once for each process that runs tests."""
+    """Chromium, started once for a file of tests: playwright's event loop runs as long as it does,
+    and would be in the way of tests that start one of their own."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         missing(f"none of {', '.join(PROGRAMS)} is on PATH")

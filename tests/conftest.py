@@ -1,6 +1,7 @@
 """Settings and fixtures of the whole suite. pytest puts this folder on the path of imports."""
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 import autograd_bp
 from autograd_bp import value
+
+# A shell's background jobs ignore Ctrl-C, and so would the tests of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("suite", deadline=None)  # no test here is about time
 settings.load_profile("suite")

@@ -73,7 +73,7 @@ TEACHING = {
     "lgamma": (lambda: x.lgamma(), ValueError, ["lgamma(x)", "-1.0", "'p'"]),
     "clip": (lambda: x.clip(2, 1), ValueError, ["clip", "lo <= hi", "lo = 2.0", "hi = 1.0"]),
     "power": (lambda: x**0.5, ValueError, ["a ** b", "a = -1.0", "b = 0.5", "'p'"]),
-    "variable power": (lambda: x ** Value(2.0, "n"), ValueError, ["a ** b", "'p, n'"]),
+    "variable power": (lambda: x ** Value(2.0, "n"), ValueError, ["-1.0 (node 'p')", "(node 'n')"]),
     "base": (lambda: (-2.0) ** x, ValueError, ["a ** b", "a = -2.0", "'p'"]),
     "pole": (lambda: zero**-1, ZeroDivisionError, ["a ** b", "a = 0.0", "b = -1.0", "'q'"]),
     "/ 0": (lambda: x / 0, ZeroDivisionError, ["a / b", "b != 0", "b = 0.0"]),
