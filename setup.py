@@ -1,7 +1,7 @@
 """Compiles the engine where Cython and a C compiler are found; else it is installed as it is."""
 
 import os
-import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from setuptools import Extension, setup
 
 def kernel() -> Extension:
     """The Program's kernel, whose loops are written from the table of operations."""
-    here = Path(__file__).parent
-    sys.path.insert(0, str(here))
-    c_text = runpy.run_path(str(here / "autograd_bp/program/c_text.py"))
-    c_text["write_headers"](here / "build/kernel")
+    # In a process of its own and interpreted: what an older build left may not fit the sources.
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "AUTOGRAD_BP_INTERPRETED": "1", "PYTHONPATH": here}
+    command = [sys.executable, "autograd_bp/program/c_text.py", "build/kernel"]
+    subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
     # Relaxed only as far as NaN and infinity still go through; in this extension alone.
     relaxed = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-Wno-psabi"]
     folder = "autograd_bp/program"
