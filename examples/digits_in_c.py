@@ -13,15 +13,13 @@ import argparse
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from autograd_bp import logsumexp
-from autograd_bp.program import take, trace
-from nn import MLP
+from autograd_bp import trace
+from nn import MLP, cross_entropy, fit
 
 MAIN = """\
 /* Reads images of 8 x 8 numbers from 0 to 1 and prints the digit that the network sees in each. */
@@ -48,27 +46,7 @@ int main(void)
 """
 
 
-def train(model: MLP, X: Any, y: Any, steps: int, batch: int = 64) -> Any:
-    """Parameters after so many steps of Adam (Kingma, Ba 2015) on minibatches."""
-
-    def cost(parameters: Any, x: Any, target: Any) -> Any:
-        scores: Any = model(list(x))
-        return logsumexp(scores) - take(scores, target)
-
-    p = np.array([parameter.data for parameter in model.parameters()])
-    program = trace(cost, model.parameters(), X[0], y[0])
-    rng = np.random.default_rng(0)
-    m, v = np.zeros_like(p), np.zeros_like(p)
-    for step in range(1, steps + 1):
-        chosen = rng.integers(0, len(X), batch)
-        _, gradient = program.map(p, X[chosen], y[chosen], reduce="mean", grad=True)
-        g = np.asarray(gradient)
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        p -= 0.01 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-    return p
-
-
-def main(out: Path = Path("out"), steps: int = 1500) -> float:
+def main(out: Path = Path("out"), epochs: int = 12) -> float:
     """Train, write, compile and run; return the held-out accuracy of the C program."""
     digits = load_digits()
     split = train_test_split(
@@ -76,7 +54,8 @@ def main(out: Path = Path("out"), steps: int = 1500) -> float:
     )
     X, X_test, y, y_test = split
     model = MLP(64, [32, 10], activation=["sigmoid", "linear"], seed=0)
-    parameters = train(model, X, y, steps)
+    fit(model, X, y, loss=cross_entropy, epochs=epochs, seed=0)
+    parameters = np.array([p.data for p in model.parameters()])
     network = trace(lambda parameters, image: model(list(image)), model.parameters(), X[0])
     predicted = np.argmax(np.stack(network.map(parameters, X_test), axis=-1), axis=-1)
     print(f"Python: held-out accuracy {np.mean(predicted == y_test):.1%}")
@@ -105,6 +84,6 @@ def main(out: Path = Path("out"), steps: int = 1500) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the sources")
-    parser.add_argument("--steps", type=int, default=1500, help="of training")
+    parser.add_argument("--epochs", type=int, default=12)
     arguments = parser.parse_args()
-    main(arguments.out, arguments.steps)
+    main(arguments.out, arguments.epochs)

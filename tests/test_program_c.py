@@ -1,7 +1,9 @@
 """The C that programs are written as: it compiles clean and gives the same numbers."""
 
+import runpy
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +101,14 @@ def test_layers_need_no_tables(tmp_path):
     text = (tmp_path / "model.c").read_text("utf-8")
     assert "index[" not in text.split("void model_grad")[0]
     assert len(text) < 6000
+
+
+@needs_compiler
+def test_the_example(tmp_path):
+    pytest.importorskip("sklearn")
+    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "digits_in_c.py"))
+    assert example["main"](tmp_path, epochs=3) >= 0.85
+    assert (tmp_path / "digits_net.h").is_file()
 
 
 def test_errors(tmp_path):

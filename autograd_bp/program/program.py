@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from autograd_bp.program.instructions import Builder, Floats, Instructions
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
+
+if TYPE_CHECKING:
+    import graphviz
 
 __all__ = ["Program"]
 
@@ -320,6 +323,26 @@ class Program:
         return to_jax(self)
 
     # --- what a person sees -----------------------------------------------------------------------
+
+    def draw(self, *args: Any, **options: Any) -> graphviz.Digraph:
+        """The program's graph with the numbers that it has for these arguments.
+
+        It is drawn by `autograd_bp.draw`, which takes the ``options``. Where the result is one
+        number, the boxes show ∂result/∂node besides. Raises ValueError outside the domain of an
+        operation, where there is no number to show.
+
+        >>> from autograd_bp.program import trace
+        >>> "sin" in trace(lambda x, y: (x * y).sin(), 2.0, 3.0).draw(0.5, 1.0).source
+        True
+        """
+        from autograd_bp.draw import draw
+        from autograd_bp.program.graph import graph
+
+        self._matching(args)
+        results = graph(self, args)
+        if len(results) == 1:
+            results[0].backward()
+        return draw(results, **options)
 
     def __len__(self) -> int:
         """How many instructions there are, not counting inputs and constants."""
