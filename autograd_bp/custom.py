@@ -15,7 +15,16 @@ from typing import Any
 from autograd_bp.tape import Tape, condense
 from autograd_bp.transforms import grad, inside, is_inside, jvp, on_numbers, pull_back
 from autograd_bp.trees import Flat, flatten
-from autograd_bp.value import Number, Value, collect, derivative_watchers, recording, restore
+from autograd_bp.value import (
+    Number,
+    Value,
+    apply,
+    collect,
+    derivative_watchers,
+    is_tracing,
+    recording,
+    restore,
+)
 
 __all__ = ["checkpoint", "custom", "implicit"]
 
@@ -71,15 +80,37 @@ def _result(rule: Rule, operands: Sequence[Any], y: Any) -> Any:
     )
 
 
+def _traced(rule: Rule, f: Callable[..., Any], operands: Sequence[Any]) -> Any:
+    """The operation as rows of the table: what f does on nodes, with the rule's derivatives."""
+    try:
+        y = f(*operands)
+        partials = rule.derivatives(*operands, y)
+    except TypeError as error:
+        raise TypeError(
+            f"{rule.name} cannot be traced: within a trace its function is called with Values, "
+            f"and must be written with the functions of autograd_bp, without branches. {error}"
+        ) from error
+    y = apply("detach", y)
+    for x, d in zip(operands, partials, strict=True):
+        if isinstance(x, Value):
+            y = apply("attach", y, d, x)
+    return y
+
+
+def _is_traced(operands: Sequence[Any]) -> bool:
+    return is_tracing() and any(isinstance(x, Value) for x in operands)
+
+
 def custom(
     f: Callable[..., float], derivative: Callable[..., Any], name: str = ""
 ) -> Callable[..., Any]:
     """An operation made of f, which computes on floats, and its derivative.
 
     ``derivative(*operands)`` returns ∂f/∂operand: a number, or a tuple of one for each operand.
-    Write it with the functions of this package, and it is differentiated in turn; f may use
-    anything. ``name`` stands in pictures; without it, the name of f. Operands and result are
-    single numbers. A call costs one of f and one of ``derivative``, and makes one node.
+    Write it with the functions of this package, and it is differentiated in turn. f may use
+    anything; `trace` and `jit` need it to be written with these functions as well. ``name``
+    stands in pictures; without it, the name of f. Operands and result are single numbers. A call
+    costs one of f and one of ``derivative``, and makes one node.
 
     >>> import math
     >>> from autograd_bp import cos, grad
@@ -96,6 +127,8 @@ def custom(
 
     @wraps(f)
     def operation(*operands: Number) -> Any:
+        if _is_traced(operands):
+            return _traced(rule, f, operands)
         return _result(rule, operands, f(*_numbers(operands)))
 
     return operation
@@ -110,7 +143,8 @@ def implicit(
     derivatives are those of the implicit function theorem, ∂y/∂x = −(∂r/∂x)/(∂r/∂y), to any
     order. For a fixed point y = g(y, x), the residual is y − g(y, x). Whatever the residual
     depends on must be among its arguments; y and each x are single numbers. A call costs one of
-    ``solve`` and two gradients of the residual, and makes one node.
+    ``solve`` and two gradients of the residual, and makes one node. To be traced, ``solve`` must
+    take a fixed number of steps.
 
     Raises ValueError where ``solve`` did not return a root, or ∂r/∂y is 0 there.
 
@@ -134,6 +168,8 @@ def implicit(
     rule = Rule(name or _name_of(residual, "implicit"), derivatives)
 
     def operation(*operands: Number) -> Any:
+        if _is_traced(operands):
+            return _traced(rule, solve, operands)
         numbers = _numbers(operands)
         y = Value(solve(*numbers)).data
         with on_numbers():
@@ -165,7 +201,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     graph, and gradients need no second run of f. Derivatives of higher order do run f again, so
     f must do the same each time; else they raise RuntimeError. Worth it where results are few:
     each costs a reverse sweep, and memory for a derivative with respect to everything that it
-    stands on. Within `detect_anomaly` the whole graph is kept, for the operation to be named.
+    stands on. Within `detect_anomaly` the whole graph is kept, for the operation to be named,
+    and in a trace.
 
     >>> from autograd_bp import Value, graph_info
     >>> @checkpoint
@@ -182,7 +219,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f)
     def condensed(*args: Any, **kwargs: Any) -> Any:
-        if derivative_watchers():
+        if derivative_watchers() or is_tracing():
             return f(*args, **kwargs)
         # Derivatives within f are constants, or not, as they are in this call.
         in_transformation = is_inside()

@@ -166,6 +166,12 @@ TABLE: list[Op] = [
          ["0.0 if x < lo or x > hi else 1.0", "1.0 if x < lo else 0.0", "1.0 if x > hi else 0.0"],
          "clip(x, lo, hi)", domain="lo <= hi", kink="at lo and hi: that of x"),
 
+    # Derivatives that are not those of the value: what `Value.detach` and custom operations are
+    # while a function is traced.
+    _row("detach", "x", "x", ["0.0"], "x, held fixed", kink="everywhere: 0"),
+    _row("attach", "a d x", "a", ["1.0", "0.0", "d"], "a, with slope d in x",
+         kink="∂/∂x everywhere: d"),
+
     # Many operands, one node
     _row("dot", "w* x* b", "b + sum(w*x)", ["x", "w", "1.0"], "w·x + b"),
     _row("sum_of", "x*", "sum(x)", ["1.0"], "Σ xᵢ"),

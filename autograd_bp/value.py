@@ -394,12 +394,16 @@ class Value:
     def detach(self) -> Value:
         """A new leaf with the same data and label: no gradient flows through it.
 
+        While a function is traced it is a node, as its data is another in each call.
+
         >>> x = Value(3.0)
         >>> y = x * x.detach()
         >>> y.backward()
         >>> x.grad
         3.0
         """
+        if is_tracing():
+            return _unary("detach", self)
         return Value(self._data, self.label)
 
     # --- arithmetic ------------------------------------------------------------------------------
@@ -643,33 +647,33 @@ class Value:
     def __lt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if _contexts and _tracing.get():
+        if is_tracing():
             return apply("<", self, other)
         return self._data < _data(other, "other")
 
     def __le__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if _contexts and _tracing.get():
+        if is_tracing():
             return apply("<=", self, other)
         return self._data <= _data(other, "other")
 
     def __gt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if _contexts and _tracing.get():
+        if is_tracing():
             return apply("<", other, self)
         return self._data > _data(other, "other")
 
     def __ge__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if _contexts and _tracing.get():
+        if is_tracing():
             return apply("<=", other, self)
         return self._data >= _data(other, "other")
 
     def __bool__(self) -> bool:
-        if _contexts and _tracing.get():
+        if is_tracing():
             raise TypeError(
                 "a branch (if, while, and, or, min, max) on a traced value: a trace records one "
                 "path for all inputs. Use where(condition, a, b), maximum, minimum or clip."
@@ -1425,6 +1429,11 @@ def tracing() -> Iterator[None]:
     """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
     with _context(_tracing, True):
         yield
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced, within `tracing`."""
+    return bool(_contexts) and _tracing.get()
 
 
 @contextmanager

@@ -709,3 +709,69 @@ def test_an_own_operation_is_pickled_or_refused_and_never_broken():
     twin = pickle.load(io.BytesIO(data))
     twin.backward()
     assert twin.parents[0].grad == 6.0
+
+
+# --- in a trace -----------------------------------------------------------------------------------
+
+slanted = custom(lambda a, b: a * ab.exp(b), lambda a, b: (a * a, 3.0 * ab.sin(b)), "slanted")
+
+
+def between(a, b):
+    """Derivatives that are not those of the value, so that a trace which takes those is found."""
+    return slanted(a * b, b) * b + slanted(b, 2.0)
+
+
+@given(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.booleans())
+def test_a_trace_keeps_the_derivatives_that_were_given(a, b, optimize):
+    program = ab.trace(between, 1.0, 1.0, optimize=optimize)
+    value, gradient = program.value_and_grad(a, b, argnums=(0, 1))
+    assert value == pytest.approx(between(a, b), rel=1e-12, abs=1e-12)
+    both = grad_of(between, argnums=(0, 1))
+    assert gradient == pytest.approx(both(a, b), rel=1e-12, abs=1e-12)
+    for argnum in (0, 1):
+        second = program.hvp(a, b, tangent=1.0, argnums=argnum)
+        truth = grad_of(lambda *x, i=argnum: both(*x)[i], argnums=argnum)(a, b)
+        assert second == pytest.approx(truth, rel=1e-12, abs=1e-12)
+
+
+def test_lanes_of_a_traced_operation():
+    a, b = np.linspace(-2.0, 2.0, 40), np.linspace(-1.0, 2.0, 40)
+    program = ab.trace(lambda w, a, b: w * between(a, b), 1.0, 1.0, 1.0)
+    assert program.map(2.0, a, b) == pytest.approx(
+        [2.0 * between(*x) for x in zip(a, b, strict=True)]
+    )
+
+
+@given(st.floats(0.1, 50.0))
+def test_a_traced_equation(a):
+    def newton(a):
+        y = a
+        for _ in range(60):
+            y -= (y * y - a) / (2.0 * y)
+        return y
+
+    program = ab.trace(implicit(lambda y, a: y * y - a, newton), 2.0)
+    value, gradient = program.value_and_grad(a)
+    second = program.hvp(a, tangent=1.0)
+    assert (value, gradient, second) == pytest.approx((a**0.5, 0.5 * a**-0.5, -0.25 * a**-1.5))
+
+
+def test_a_checkpoint_is_traced_through():
+    program = ab.trace(checkpoint(lambda x: x.exp() * x), 1.0)
+    assert program.value_and_grad(2.0) == pytest.approx((2.0 * math.exp(2.0), 3.0 * math.exp(2.0)))
+
+
+def test_detached_values_follow_their_inputs_in_a_trace():
+    program = ab.trace(lambda x: x * (3.0 * x).detach(), 1.0)
+    assert program.value_and_grad(5.0) == (75.0, 15.0)
+
+
+def test_what_no_derivative_needs_is_not_computed():
+    program = ab.trace(slanted, 1.0, 1.0)
+    assert "sin" in program.counts
+    assert len(program.instructions.bare()) == 4  # two inputs, exp, *
+
+
+def test_what_cannot_be_traced_says_why():
+    with pytest.raises(TypeError, match=r"sin cannot be traced: .* functions of autograd_bp"):
+        ab.trace(custom(math.sin, ab.cos), 1.0)

@@ -304,7 +304,7 @@ def test_nan_and_infinity_pass():
 def test_errors():
     with pytest.raises(TypeError, match="where"):
         trace(lambda x: x if x > 0 else -x, 1.0)
-    with pytest.raises(TypeError, match="is none"):
+    with pytest.raises(TypeError, match="cannot be traced"):
         trace(custom(math.sin, lambda x: x), 1.0)
     program = trace(lambda x, y: [x[0] * y, y], [1.0, 2.0], 3.0)
     with pytest.raises(TypeError, match="2 arguments"):

@@ -24,6 +24,8 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+COPIES = [CODES["detach"], CODES["attach"]]  # their value is that of their first operand
+
 
 @dataclass
 class Instructions:
@@ -92,6 +94,28 @@ class Instructions:
         count = int(self.first[which[0] + 1] - start[0]) if len(which) else 0
         rows: Ints = self.operand[start[:, None] + np.arange(count, dtype=np.int32)]
         return rows
+
+    def bare(self) -> Instructions:
+        """The same without `detach` and `attach`, which matter to derivatives only."""
+        copies = positions(np.isin(self.code, COPIES))
+        if not len(copies):
+            return self
+        first_operand = self.operand[self.first[copies]].tolist()
+        stands_for = np.arange(len(self), dtype=np.int32)
+        for i, j in zip(copies.tolist(), first_operand, strict=True):
+            stands_for[i] = stands_for[j]
+        program = Instructions(
+            self.code,
+            self.first,
+            stands_for[self.operand],
+            self.number,
+            self.inputs,
+            stands_for[self.outputs],
+            {int(stands_for[i]): label for i, label in self.labels.items()},
+        )
+        keep = program.ancestors(program.outputs)
+        keep[program.inputs] = True
+        return program.selected(keep)
 
     def selected(self, keep: Bools) -> Instructions:
         """These instructions without those that nothing kept needs. Inputs must be kept."""

@@ -59,6 +59,7 @@ class Plan:
     def __init__(
         self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
     ) -> None:
+        program = program.bare()
         self.is_lane = np.asarray(is_lane, bool)
         self._spare: list[Floats] = []  # slots that no call is using
         self._index: list[Any] = []

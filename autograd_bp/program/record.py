@@ -126,8 +126,8 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
                     if node._code == CUSTOM:
                         raise TypeError(
                             f"a trace records rows of the table of operations, and {node.op!r} "
-                            "(made by custom, implicit or checkpoint) is none; write it with the "
-                            "functions of autograd_bp, or compute it outside the traced function"
+                            "(made by custom, implicit or checkpoint, before the trace) is none; "
+                            "call it within the traced function"
                         )
                     for x in operands:
                         recording.put(count, _index(recording, x))
