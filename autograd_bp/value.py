@@ -684,14 +684,14 @@ class Value:
         return id(self) >> 4  # == is identity
 
     def __float__(self) -> float:
-        raise self._lossy()
+        raise self._lossy("a float")
 
     def __int__(self) -> int:
-        raise self._lossy()
+        raise self._lossy("an int")
 
-    def _lossy(self) -> TypeError:
+    def _lossy(self, what: str) -> TypeError:
         return TypeError(
-            f"{self!r} is not converted to a float silently, since its gradient would be lost. "
+            f"{self!r} is not converted to {what} silently, since its gradient would be lost. "
             "Use v.data for the number, or a function that keeps the gradient: v.exp() or "
             "autograd_bp.exp(v) instead of math.exp(v), an object array instead of a float one."
         )

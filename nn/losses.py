@@ -100,6 +100,8 @@ def cross_entropy(outputs: Sequence[Number], target: int | Value | Sequence[Numb
     return logsumexp(logits) - logits[k]
 
 
+LOSSES = (bce, bce_with_logits, cross_entropy, hinge, mse)
+
 # --- one output -----------------------------------------------------------------------------------
 
 

@@ -42,7 +42,9 @@ RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 ACTIVATIONS: dict[str, Callable[[Value], Value] | None] = {"linear": None} | {
     op.name: getattr(Value, op.name)
     for op in TABLE
-    if hasattr(Value, op.name) and (op.operands == ("x",) or op.name in RELU_FAMILY)
+    if hasattr(Value, op.name)
+    and (op.operands == ("x",) or op.name in RELU_FAMILY)
+    and op.d != ("0.0",)
 }
 """What ``activation`` may name: the table's functions of one number, and "linear" for none."""
 
@@ -300,7 +302,7 @@ class MLP(Module):
         if not isinstance(activation, (str, Sequence)):
             raise TypeError(
                 f"activation must be a name or a list of names, got {activation!r}; "
-                f'write "linear" for none. Names: {", ".join(ACTIVATIONS)}'
+                f'write "tanh" for math.tanh, "linear" for none. Names: {", ".join(ACTIVATIONS)}'
             )
         names = [activation] * len(nouts) if isinstance(activation, str) else list(activation)
         if len(names) != len(nouts):
@@ -403,6 +405,10 @@ def finite(x: Any, name: str) -> float:
 
 
 def _generator(seed: int | random.Random | None) -> random.Random:
+    if not isinstance(seed, (int, random.Random)) and seed is not None:
+        raise TypeError(
+            f"seed must be a whole number, a random.Random or None, got {seed!r}; write seed=0"
+        )
     return seed if isinstance(seed, random.Random) else random.Random(seed)
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
-from nn.losses import bce, bce_with_logits, hinge, mse
+from nn.losses import LOSSES, bce, bce_with_logits, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
 from nn.programs import batch_program
@@ -115,7 +115,8 @@ def fit(
     from tqdm.auto import tqdm  # here, since all else of nn does without
 
     if not callable(loss):
-        raise TypeError(f"loss must be a function such as nn.mse or nn.cross_entropy, got {loss!r}")
+        known = [f"nn.{f.__name__}" for f in LOSSES]
+        raise TypeError(f"loss must be a function, one of {', '.join(known)}; got {loss!r}")
     epochs, batch_size = count(epochs, "epochs"), count(batch_size, "batch_size")
     rows, targets = _samples(X, y, "X", "y")
     n = len(rows)
@@ -146,7 +147,11 @@ def fit(
         seed = saved.resume(seed)
     elif seed is None:
         seed = random.randrange(2**32)
-    labels, threshold = _labels(model, loss, outputs(model, rows[:1])[0], targets)
+    _check_width(model, rows[0], "X")
+    _check_width(model, rows[-1], "validation[0]")
+    output = outputs(model, rows[:1])[0]
+    _check_targets(loss, output, targets, n)
+    labels, threshold = _labels(model, loss, output, targets)
 
     program = batch_program(model, loss, rows, targets, eager)
 
@@ -395,6 +400,33 @@ def _target(target: Any, name: str) -> Any:
     if isinstance(t, int):
         return int(t)  # True and False are 1 and 0
     return finite(t, name)
+
+
+def _check_width(model: Module, row: tuple[float, ...], name: str) -> None:
+    if isinstance(model, MLP) and len(row) != model.layers[0].nin:
+        raise ValueError(
+            f"{name} must have rows of {model.layers[0].nin} numbers, as {model!r} takes; "
+            f"got rows of {len(row)}"
+        )
+
+
+def _check_targets(loss: Loss, output: Output, targets: list[Any], n: int) -> None:
+    """Raise for the first target that a loss of `nn` refuses; those from n on are validation's."""
+    if loss not in LOSSES:
+        return
+    half = Value(0.5)  # a probability, for bce
+    like: Any = [half] * len(output) if isinstance(output, list) else half
+    seen: set[Any] = set()
+    for i, t in enumerate(targets):
+        key = type(t), tuple(t) if isinstance(t, list) else t
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            loss(like, t)
+        except (TypeError, ValueError) as error:
+            name = f"y[{i}]" if i < n else f"validation[1][{i - n}]"
+            raise type(error)(f"loss(output, {name}): {error}") from None
 
 
 def _two(validation: Any) -> tuple[Any, Any]:
