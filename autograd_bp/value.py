@@ -41,6 +41,7 @@ if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
 else:
     from math import exp, log, sqrt
+    from operator import getitem as item
 
 __all__ = [
     "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
@@ -132,7 +133,7 @@ def _new_details(operands: tuple[Any, ...], others: tuple[Any, ...]) -> _Details
     details.rule = details.hooks = details.grad_node = None
     details.has_node = 0
     details.is_inner = False
-    if operands:
+    if operands or not cython.compiled:
         details.partials = _doubles(len(operands) + len(others))
     return details
 
@@ -961,14 +962,15 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     if len(xs) != n:
         raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
     details: _Details = _new_details(ws, xs)
+    partials: cython.p_double = details.partials
     p: float
     q: float
     z: float = 0.0
     for i in range(n):
-        p = _noted(details, ws[i], ROW, "w")
-        q = _noted(details, xs[i], OTHERS, "x")
-        details.partials[i] = q  # ∂z/∂wᵢ
-        details.partials[n + i] = p  # ∂z/∂xᵢ
+        p = _noted(details, cython.cast(object, item(ws, i)), ROW, "w")
+        q = _noted(details, cython.cast(object, item(xs, i)), OTHERS, "x")
+        partials[i] = q  # ∂z/∂wᵢ
+        partials[n + i] = p  # ∂z/∂xᵢ
         z += p * q
     z = _data(bias, "bias") + z
     if details.has_node == 0 and not isinstance(bias, Value):
@@ -1103,8 +1105,9 @@ def _row(x: Any) -> _Details:
     i: cython.Py_ssize_t
     row: tuple[Any, ...] = _sequence(x, "x")
     details: _Details = _new_details(row, ())
+    partials: cython.p_double = details.partials
     for i in range(len(row)):
-        details.partials[i] = _noted(details, row[i], ROW, "x")
+        partials[i] = _noted(details, cython.cast(object, item(row, i)), ROW, "x")
     return details
 
 
@@ -1115,7 +1118,8 @@ def _noted(details: _Details, x: object, row: cython.int, name: str) -> float:
     if type(x) is float:
         return x
     if isinstance(x, Value):
-        details.has_node |= row
+        if not details.has_node & row:  # asking is quicker than writing each time
+            details.has_node |= row
         if cython.cast(Value, x)._code:
             details.is_inner = True
         return cython.cast(Value, x)._data
@@ -1264,12 +1268,12 @@ def _let_out(row: tuple[Any, ...], order: list[Value], leaves: cython.bint) -> o
 @cython.cfunc
 def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py_ssize_t) -> object:
     """Add a node's gradient times the local derivative to each operand in a row."""
-    i: cython.Py_ssize_t = start
+    i: cython.Py_ssize_t
     partials: cython.p_double = details.partials  # read once: C cannot know that it stays
-    for x in row:
-        if type(x) is not float and isinstance(x, Value):  # the former is quicker
-            cython.cast(Value, x)._grad += g * partials[i]
-        i += 1
+    for i in range(len(row)):
+        x = item(row, i)
+        if type(cython.cast(object, x)) is not float and isinstance(cython.cast(object, x), Value):
+            cython.cast(Value, x)._grad += g * partials[start + i]
     return None
 
 
