@@ -52,6 +52,7 @@ DIRECTIONS = ("LR", "TB", "RL", "BT")
 LIMIT = 300  # boxes; more take seconds to lay out, and no one can read them
 LONGEST = 60  # characters of a label that are shown
 LONGEST_IN_FORMULA = 20
+LONGEST_FORMULA = 24  # with the formulas of its operands put in
 DEEPEST = 16  # levels of scopes that are told apart: Graphviz treats frames by recursion
 
 # Fill and line of a box. The lines are Okabe and Ito's colours, which the colour-blind can tell
@@ -73,6 +74,7 @@ EDGE = "#808080"  # seen on white and on black
 FONT = "Helvetica,Arial,sans-serif"
 
 DOT = TABLE[CODES["dot"]]
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SUPERSCRIPTS = {"ᵇ": "b", "ˣ": "x", "⁽ⁿ⁾": "(n)"}  # of operands, in notations
 
 # Control characters are shown as pictures of themselves, but for those that are white space.
@@ -213,7 +215,10 @@ class _Plan:
         for (tail, head, _), edges in lines.items():
             name, derivative = edges[0]
             text = _number(derivative) if len(edges) == 1 else _count(len(edges), "edge")
-            picture.edge(tail, head, _pill(text), id=name, weight=self._weight(head))
+            picture.edge(
+                tail, head, _pill(text), id=name, weight=self._weight(head),
+                minlen=self._length(tail, head),
+            )  # fmt: skip
         if legend:
             picture.attr(label=_legend({self.roles[i] for i in shown}), labelloc="b")
         return picture
@@ -235,6 +240,13 @@ class _Plan:
         """How much the layout strives to make the edges into a box short and straight."""
         is_activation = head.startswith("n") and self.roles[int(head[1:])] == "activation"
         return "10" if is_activation else "1"
+
+    def _length(self, tail: str, head: str) -> str:
+        """How many ranks apart: a way into a frame leaves room for the frame's own leaves."""
+        return "2" if self._frame_of(head) not in ((), self._frame_of(tail)) else "1"
+
+    def _frame_of(self, box: str) -> Scope:
+        return self.homes[int(box[1:])] if box.startswith("n") else ()
 
     def _folded_box(self, title: str, box: str, lines: Lines) -> str:
         into = sum(len(edges) for (_, head, _), edges in lines.items() if head == box)
@@ -336,15 +348,25 @@ def _common(a: Scope, b: Scope) -> Scope:
 
 
 def _node_box(node: Value, role: str) -> str:
-    title = " = ".join(filter(None, [_bold(node.label), _formula(node)]))
-    symbol = "<B>δ</B>" if role == "pre-activation" else _faint("grad")
+    formulas = [_formula(node, depth) for depth in (2, 1, 0)]
+    formula = next((text for text in formulas if _length(text) <= LONGEST_FORMULA), formulas[-1])
+    title = " = ".join(filter(None, [_bold(node.label), formula]))
+    symbol = "<B>δ</B>" if role == "pre-activation" else _faint("grad&#160;")
     grad = node.grad.data if isinstance(node.grad, Value) else node.grad
-    numbers = f"{_faint('data')} {_number(node.data)} &#160; {symbol} {_number(grad)}"
+    numbers = f"{_faint('data&#160;')} {_number(node.data)} &#160; {symbol} {_number(grad)}"
     return _framed([title, numbers] if title else [numbers], role)
 
 
-def _formula(node: Value) -> str:
-    """The operation with its plain numbers and its operands' labels put in."""
+def _length(text: str) -> int:
+    """How many characters a reader sees."""
+    return len(re.sub("<[^>]*>", "", html.unescape(text)))
+
+
+def _formula(node: Value, depth: int) -> str:
+    """The operation with its plain numbers and its operands' labels put in.
+
+    An operand without a label is its own formula, down to so many operations below this one.
+    """
     rule = node.rule
     if not isinstance(rule, Op):
         return _text(rule.notation)
@@ -356,30 +378,39 @@ def _formula(node: Value) -> str:
         if operands.get("b") == 0.0:
             notation = notation.removesuffix(" + b")
         operands = {name: x for name, x in operands.items() if isinstance(x, float)}
+    power = operands.get("b") if rule.name == "**" else None
+    if isinstance(power, float) and power == round(power) and abs(power) < 1000:
+        notation = notation.replace("ᵇ", str(round(power)).translate(RAISED))
     for letter, plain in SUPERSCRIPTS.items():
-        notation = notation.replace(letter, f"<SUP>{plain}</SUP>")
+        notation = notation.replace(letter, f'<SUP><FONT POINT-SIZE="9">{plain}</FONT></SUP>')
     if not operands:
         return notation
     names = "|".join(operands)
     return re.sub(
         rf"(?<![A-Za-z])({names})(?![A-Za-z])",
         lambda found: _operand(
-            operands[found[0]], notation[: found.start()], notation[found.end() :]
+            operands[found[0]], notation[: found.start()], notation[found.end() :], depth
         ),
         notation,
     )
 
 
-def _operand(x: Value | float, before: str, after: str) -> str:
+def _operand(x: Value | float, before: str, after: str, depth: int) -> str:
     """An operand in a formula, in brackets where it would be misread without."""
-    if isinstance(x, Value):
-        label = " ".join(x.label.split())
-        text = _text(label, LONGEST_IN_FORMULA) or UNLABELLED
-        simple = not label or bool(re.fullmatch(r"\w[\w.,'\[\]]*", label))
-    else:
+    set_off = before.endswith(("(", ", ", "|", ">")) and after.startswith((")", ", ", "|", "<"))
+    if isinstance(x, float):
         text = _number(x)
         simple = not x < 0 or not before
-    set_off = before.endswith(("(", ", ", "|", ">")) and after.startswith((")", ", ", "|", "<"))
+    elif x.label:
+        label = " ".join(x.label.split())
+        text = _text(label, LONGEST_IN_FORMULA) or UNLABELLED
+        simple = bool(re.fullmatch(r"\w[\w.,'\[\]]*", label))
+    else:
+        text = _formula(x, depth - 1) if depth else ""
+        if not text:
+            return UNLABELLED
+        around = before.rstrip()[-1:] + after.lstrip()[:1]
+        simple = around in ("+", "−") and x.op not in ("+", "-", "neg")
     return text if simple or set_off else f"({text})"
 
 
@@ -415,8 +446,16 @@ def _framed(rows: list[str], role: str) -> str:
     return (
         f'<<TABLE BORDER="{width}" COLOR="{line}" BGCOLOR="{fill}" STYLE="ROUNDED" '
         'CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">'
-        f"{''.join(f'<TR><TD>{row}</TD></TR>' for row in rows)}</TABLE>>"
+        f"{''.join(f'<TR>{_cell(row)}</TR>' for row in rows)}</TABLE>>"
     )
+
+
+def _cell(row: str) -> str:
+    """A row of a box, with room to spare: browsers set text wider, and superscripts higher, than
+    Graphviz measures them.
+    """
+    room = ' HEIGHT="26" VALIGN="BOTTOM"' if "<SUP>" in row else ""
+    return f"<TD{room}>{row}&#160;</TD>"
 
 
 def _pill(text: str) -> str:

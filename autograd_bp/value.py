@@ -336,22 +336,20 @@ class Value:
             return backward_graph(self, seed)
         start: float = _number(seed, "seed")
         with one_pass:
-            order: list[Value] = _consumers_first([self], _leaves_need_care)
-            before = _clear_grads(order)
+            before: list[tuple[Value, float]] = []
+            order: list[Value] = _consumers_first([self], _leaves_need_care, before)
             try:
                 self._grad += start
                 for node in order:
-                    d = node._details
-                    if d is not None and d.hooks is not None:
+                    if node._details is not None and node._details.hooks is not None:
                         node._grad = run_hooks(node, node._grad)
                     g = node._grad
-                    p = node._a
-                    if p is not None:
-                        p._grad += g * node._da
-                    p = node._b
-                    if p is not None:
-                        p._grad += g * node._db
-                    if d is not None and d.has_node:
+                    if node._a is not None:
+                        node._a._grad += g * node._da
+                    if node._b is not None:
+                        node._b._grad += g * node._db
+                    if node._details is not None:
+                        d = node._details
                         if d.has_node & ROW:
                             _hand_on(g, d, d.operands, 0)
                         if d.has_node & OTHERS:
@@ -1177,8 +1175,13 @@ def _number(x: Any, name: str) -> float:
 
 
 @cython.cfunc
-def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
+def _consumers_first(
+    roots: list[Value], leaves: cython.bint, before: list[tuple[Value, float]] | None
+) -> list[Value]:
     """The nodes of a graph, each before its operands (Kahn's algorithm); on request the leaves too.
+
+    With a list ``before`` the gradients are set to 0 as well, while the nodes are at hand; it gets
+    those of leaves that a hook keeps from being added to.
 
     The first loop counts each node's consumers, the second lets a node out as soon as all of
     its consumers are out. So the counts, kept in ``_code``, are 0 again at the end, and neither
@@ -1186,8 +1189,7 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
     backwards, operands first, has them as they were written.
     """
     node: Value
-    p: Value | None
-    d: _Details | None
+    d: _Details
     found: list[Value] = []
     order: list[Value] = []
     try:
@@ -1196,20 +1198,19 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
                 found.append(node)
             node._code += CONSUMER
         for node in found:  # which grows as it is read
-            p = node._a
-            if p is not None and (p._code or leaves):
-                if p._code < CONSUMER:
-                    found.append(p)
-                p._code += CONSUMER
-            p = node._b
-            if p is not None and (p._code or leaves):
-                if p._code < CONSUMER:
-                    found.append(p)
-                p._code += CONSUMER
-            d = node._details
-            if d is not None and (d.is_inner or leaves):
-                _count(d.operands, found, leaves)
-                _count(d.others, found, leaves)
+            if node._a is not None and (node._a._code or leaves):
+                if node._a._code < CONSUMER:
+                    found.append(node._a)
+                node._a._code += CONSUMER
+            if node._b is not None and (node._b._code or leaves):
+                if node._b._code < CONSUMER:
+                    found.append(node._b)
+                node._b._code += CONSUMER
+            if node._details is not None:
+                d = node._details
+                if d.is_inner or leaves:
+                    _count(d.operands, found, leaves)
+                    _count(d.others, found, leaves)
         found = []  # it may be long
 
         for node in roots:
@@ -1217,20 +1218,21 @@ def _consumers_first(roots: list[Value], leaves: cython.bint) -> list[Value]:
             if node._code < CONSUMER:
                 order.append(node)
         for node in order:  # likewise
-            p = node._b
-            if p is not None and (p._code or leaves):
-                p._code -= CONSUMER
-                if p._code < CONSUMER:
-                    order.append(p)
-            p = node._a
-            if p is not None and (p._code or leaves):
-                p._code -= CONSUMER
-                if p._code < CONSUMER:
-                    order.append(p)
-            d = node._details
-            if d is not None and (d.is_inner or leaves):
-                _let_out(d.others, order, leaves)
-                _let_out(d.operands, order, leaves)
+            if before is not None:
+                _clear_grad(node, before)
+            if node._b is not None and (node._b._code or leaves):
+                node._b._code -= CONSUMER
+                if node._b._code < CONSUMER:
+                    order.append(node._b)
+            if node._a is not None and (node._a._code or leaves):
+                node._a._code -= CONSUMER
+                if node._a._code < CONSUMER:
+                    order.append(node._a)
+            if node._details is not None:
+                d = node._details
+                if d.is_inner or leaves:
+                    _let_out(d.others, order, leaves)
+                    _let_out(d.operands, order, leaves)
     except BaseException:  # Ctrl-C or no memory: leave no count behind
         _forget_counts(roots)
         raise
@@ -1277,22 +1279,18 @@ def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py
     return None
 
 
+@cython.inline
 @cython.cfunc
-def _clear_grads(order: list[Value]) -> list[tuple[Value, float]]:
-    """Set the gradients to 0; give back those of leaves that a hook keeps from being added to."""
-    node: Value
-    d: _Details | None
-    before: list[tuple[Value, float]] = []
-    for node in order:
-        d = node._details
-        if d is not None:
-            d.grad_node = None
-        if node._code:
-            node._grad = 0.0
-        elif d is not None and d.hooks:
-            before.append((node, node._grad))
-            node._grad = 0.0
-    return before
+def _clear_grad(node: Value, before: list[tuple[Value, float]]) -> object:
+    """Set the gradient to 0, but a leaf's only where it has a hook, and is kept in the list."""
+    if node._details is not None:
+        node._details.grad_node = None
+    if node._code:
+        node._grad = 0.0
+    elif node._details is not None and node._details.hooks:
+        before.append((node, node._grad))
+        node._grad = 0.0
+    return None
 
 
 def run_hooks(node: Value, grad: Any) -> Any:
@@ -1369,7 +1367,7 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
         try:
             for node in ends:
                 node._code += MANY
-            return _consumers_first(nodes, True)
+            return _consumers_first(nodes, True, None)
         finally:
             for node in ends:
                 node._code &= CODE

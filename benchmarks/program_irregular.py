@@ -154,7 +154,7 @@ def first_gradient() -> list[str]:
         "100,000 nodes of irregular scalar code: from the code to its first gradient",
         lambda: ours(code),
         [peer],
-    ) + _first_gradient_in_jax(500)
+    ) + _first_gradient_in_jax(300)
 
 
 def _first_gradient_in_jax(n: int) -> list[str]:

@@ -22,8 +22,9 @@ def main(out: Path = Path("out")) -> Comparison:
     one_neuron()
     one_layer()
     recursion()
-    comparison = whole_mlp(out)
+    comparison = whole_mlp()
     cancellation()
+    picture(out / "deltas.svg")
     return comparison
 
 
@@ -72,7 +73,7 @@ def recursion() -> None:
         row(f"δ[1][{i}]", δ, hidden.z[i].grad, f"z[1][{i}].grad")
 
 
-def whole_mlp(out: Path) -> Comparison:
+def whole_mlp() -> Comparison:
     """The four equations of nn/delta.py from the last layer to the first; then one weight."""
     mlp = MLP(2, [2, 2, 1], seed=1)
     heading("A whole MLP: every δ and every gradient")
@@ -87,11 +88,18 @@ def whole_mlp(out: Path) -> Comparison:
     print(explain(mlp.layers[0].neurons[0].w[0], cost))
     print()
     print(explain(record.layers[0].a[0], cost))
-
-    out.mkdir(parents=True, exist_ok=True)
-    draw(cost).render(outfile=out / "deltas.svg", cleanup=True)
-    print(f"\ngraph, with δ in the box of each z: {out / 'deltas.svg'}")
     return comparison
+
+
+def picture(path: Path) -> None:
+    """The graph of a smaller MLP, which a slide has room for."""
+    mlp = MLP(2, [2, 1], seed=1)
+    cost = mse(mlp([Value(x, f"x[{j}]") for j, x in enumerate(SAMPLE)]), TARGET)
+    cost.label = "C"
+    cost.backward()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(cost).render(outfile=path, cleanup=True)
+    print(f"\ngraph, with δ in the box of each z: {path}")
 
 
 def cancellation() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 
-from nn import MLP, Adam, History, accuracy, bce, fit, outputs
+from nn import MLP, History, accuracy, bce, fit, outputs
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -28,8 +28,8 @@ def main(out: Path = Path("out"), epochs: int = 150, progress: bool = True) -> f
     # Two hidden layers of sigmoids and a sigmoid output: the probability of class 1.
     model = MLP(2, [16, 16, 1], activation="sigmoid", seed=0)
     history = fit(
-        model, X, y, loss=bce, optimizer=Adam(model.parameters(), lr=0.03), epochs=epochs,
-        batch_size=25, validation=(X_test, y_test), seed=0, progress=progress,
+        model, X, y, loss=bce, epochs=epochs, batch_size=25, validation=(X_test, y_test), seed=0,
+        progress=progress,
     )  # fmt: skip
     held_out = accuracy(model, X_test, y_test, bce)
     print(f"moons: held-out accuracy {held_out:.1%} on {len(X_test)} points")

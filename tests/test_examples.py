@@ -28,7 +28,7 @@ def test_neuron_graph(tmp_path):
 def test_moons(tmp_path):
     import moons
 
-    assert moons.main(tmp_path, epochs=60, progress=False) >= 0.97
+    assert moons.main(tmp_path, epochs=120, progress=False) >= 0.97
     assert {p.name for p in tmp_path.iterdir()} == {"moons_loss.png", "moons_boundary.png"}
 
 

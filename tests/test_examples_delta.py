@@ -28,7 +28,7 @@ def test_deltas(tmp_path, capsys):
     for heading in ("One neuron", "One layer", "The recursion", "A whole MLP", "Cross-entropy"):
         assert f"\n{heading}" in printed
     svg = (tmp_path / "deltas.svg").read_text(encoding="utf-8")
-    assert svg.count("δ") == 5  # the box of each z shows its δ
+    assert svg.count("δ") == 3  # the box of each z shows its δ
 
 
 def test_vanishing(tmp_path, capsys):
