@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_bp.ops import IEEE, TABLE
 from autograd_bp.program.instructions import Floats, Ints
-from autograd_bp.program.plan import COPY, LAYER, OUTER, TILE, Plan
+from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, TILE, Plan
 from autograd_bp.program.reading import ArrayReading
 
 __all__ = ["evaluate", "operand_count", "run_rows", "run_slots"]
@@ -76,13 +76,23 @@ def operand_count(code: int, length: int) -> int:
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute all slots from those of the inputs."""
     with np.errstate(all="ignore"):
-        for code, n, k, out, args, _ in plan.slot_steps.tolist():
+        for code, n, k, out, args, extra in plan.slot_steps.tolist():
             if code == COPY:
                 slots[out : out + n] = slots[plan.indices[args : args + n]]
+                continue
+            if code == PRODUCT:
+                which = plan.indices[args : args + (n + extra) * k + n * extra]
+                slots[out : out + n * extra] = _product(slots[which], n, extra, k)
                 continue
             count = operand_count(code, k)
             which = plan.indices[args : args + n * count].reshape(count, n).T
             slots[out : out + n] = evaluate(_reading(), code, k, slots[which])
+
+
+def _product(operands: Floats, n: int, m: int, k: int) -> Floats:
+    p, q, bias = np.split(operands, [n * k, (n + m) * k])
+    result: Floats = p.reshape(n, k) @ q.reshape(k, m)
+    return result.ravel() + bias
 
 
 def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats) -> None:
