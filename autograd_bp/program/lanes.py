@@ -16,7 +16,7 @@ from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, TILE, Plan
 from autograd_bp.program.reading import ArrayReading
 
-__all__ = ["evaluate", "operand_count", "run_rows", "run_slots"]
+__all__ = ["evaluate", "operand_count", "product", "run_rows", "run_slots"]
 
 
 @cache
@@ -81,18 +81,19 @@ def run_slots(plan: Plan, slots: Floats) -> None:
                 slots[out : out + n] = slots[plan.indices[args : args + n]]
                 continue
             if code == PRODUCT:
-                which = plan.indices[args : args + (n + extra) * k + n * extra]
-                slots[out : out + n * extra] = _product(slots[which], n, extra, k)
+                m = extra
+                which = plan.indices[args : args + (n + m) * k + n * m]
+                slots[out : out + n * m] = product(slots[which], n, m, k)
                 continue
             count = operand_count(code, k)
             which = plan.indices[args : args + n * count].reshape(count, n).T
             slots[out : out + n] = evaluate(_reading(), code, k, slots[which])
 
 
-def _product(operands: Floats, n: int, m: int, k: int) -> Floats:
-    p, q, bias = np.split(operands, [n * k, (n + m) * k])
-    result: Floats = p.reshape(n, k) @ q.reshape(k, m)
-    return result.ravel() + bias
+def product(operands: Any, n: int, m: int, k: int, matmul: Any = np.matmul) -> Any:
+    """The results of a PRODUCT step."""
+    p, q, bias = operands[: n * k], operands[n * k : (n + m) * k], operands[(n + m) * k :]
+    return matmul(p.reshape(n, k), q.reshape(k, m)).ravel() + bias
 
 
 def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats) -> None:

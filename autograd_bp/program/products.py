@@ -35,6 +35,8 @@ def matrix_products(program: Instructions, dots: Ints) -> list[Product]:
     operands = program.operands_of(dots)
     k = operands.shape[1] // 2
     w, x, bias = operands[:, :k], operands[:, k : 2 * k], operands[:, -1]
+    order = np.argsort(np.minimum(w, x), axis=1, kind="stable")
+    w, x = np.take_along_axis(w, order, 1), np.take_along_axis(x, order, 1)
     first, second = _alike(w), _alike(x)
     alone = np.arange(len(dots))
     if (first == alone).all() and (second == alone).all():
