@@ -1,8 +1,9 @@
 """Writes a program as C99: a file and a header that need nothing but <math.h>.
 
 Numbers stand in one array that the caller provides, inputs first, then constants, then results.
-Instructions of one kind at one distance from the inputs become a loop; where their operands
-stand at regular distances, as in the layers of a network, the loop needs no table of indices.
+Instructions of one kind at one distance from the inputs become a loop, matrix products three
+nested ones; where their operands stand at regular distances, as in the layers of a network, a
+loop needs no table of indices.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from autograd_bp.files import write_whole
 from autograd_bp.ops import TABLE, Op, grouped
 from autograd_bp.program.c_text import MATHEMATICS, Sequences, expression, literal
-from autograd_bp.program.plan import Plan
+from autograd_bp.program.plan import PRODUCT, Plan
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
@@ -65,7 +66,8 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
         _Function(function, p, plan, names, results, real)
         for (function, p, results), plan in zip(functions, plans, strict=True)
     ]
-    rows = "\n".join(_row_functions([int(c) for plan in plans for c in plan.slot_steps[:, 0]]))
+    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]} - {PRODUCT}
+    rows = "\n".join(_row_functions(codes))
     body = "\n\n".join(part.definition() for part in parts)
     source = (
         f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n'
@@ -163,8 +165,11 @@ class _Function:
             yield f"    for (int i = 0; i < {self._computed - start}; i++) " + (
                 f"v[{start} + i] = constant[i];"
             )
-        for code, n, k, out, args, _ in self.plan.slot_steps.tolist():
-            yield from self._loop(TABLE[code], n, k, out, args)
+        for code, n, k, out, args, m in self.plan.slot_steps.tolist():
+            if code == PRODUCT:
+                yield from self._product(n, m, k, out, args)
+            else:
+                yield from self._loop(TABLE[code], n, k, out, args)
         begin = 0
         sizes = [self.program.result.size]
         if len(self.results) == 2:
@@ -207,21 +212,32 @@ class _Function:
         yield f"        {result} = {value};"
         yield "    }"
 
-    def _address(self, grid: Any) -> str:
+    def _product(self, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
+        which = self.plan.indices[args : args + (n + m) * k + n * m]
+        p = self._address(which[: n * k].reshape(n, k), "i", "l")
+        q = self._address(which[n * k : (n + m) * k].reshape(k, m), "l", "j")
+        bias = self._address(which[(n + m) * k :].reshape(n, m))
+        yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* matrices */"
+        yield "        real sum = 0.0;"
+        yield f"        for (int l = 0; l < {k}; l++) sum += {p} * {q};"
+        yield f"        v[{out} + {m} * i + j] = {bias} + sum;"
+        yield "    }"
+
+    def _address(self, grid: Any, i: str = "i", j: str = "j") -> str:
         """Where in v the operand (i, j) of a loop stands, given as a table of that shape."""
         n, k = grid.shape
         base = int(grid[0, 0]) if grid.size else 0
         down = int(grid[1, 0]) - base if n > 1 else 0
         along = int(grid[0, 1]) - base if k > 1 else 0
         if (grid == base + down * np.arange(n)[:, None] + along * np.arange(k)).all():
-            steps = ((down, "i"), (along, "j"))
-            terms = [f"{step} * {i}" if step != 1 else i for step, i in steps if step]
+            steps = ((down, i), (along, j))
+            terms = [f"{step} * {at}" if step != 1 else at for step, at in steps if step]
             return f"v[{' + '.join([str(base), *terms])}]"
         begin = self._length
         self._tables.append(grid.ravel())
         self._length += grid.size
-        column = " + j" if k > 1 else ""
-        return f"v[index[{begin} + {k} * i{column}]]"
+        column = f" + {j}" if k > 1 else ""
+        return f"v[index[{begin} + {k} * {i}{column}]]"
 
 
 def grouped_positions(op: Op, k: int) -> list[int]:
@@ -238,7 +254,7 @@ def _table(kind: str, name: str, entries: list[str]) -> str:
     )
 
 
-def _row_functions(codes: Sequence[int]) -> Iterator[str]:
+def _row_functions(codes: set[int]) -> Iterator[str]:
     """The operations that are used and that C has no function or operator for."""
     needed: dict[str, str] = {}
 
@@ -253,7 +269,7 @@ def _row_functions(codes: Sequence[int]) -> Iterator[str]:
             head = f"static real row_{op.name}({parameters})"
             needed[op.name] = f"{head}\n{{\n    return {value};\n}}\n"
 
-    for code in sorted(set(codes)):
+    for code in sorted(codes):
         add(TABLE[code])
     yield from needed.values()
 

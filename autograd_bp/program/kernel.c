@@ -13,7 +13,7 @@
 
 #include "kernel_codes.h"
 
-enum { COPY = 200, LAYER = 201, OUTER = 202, TILE = 4, LARGEST = 256, PART = 64,
+enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, TILE = 4, LARGEST = 256, PART = 64,
        MANY_PRODUCTS = 1024 };
 
 typedef struct { int32_t op, n, k, out, args, extra; } Step;

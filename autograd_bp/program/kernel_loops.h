@@ -231,6 +231,27 @@ static inline double V(erfc)(double x)
 
 #include "kernel_rows.h"
 
+/* --- products of matrices ------------------------------------------------------------------ */
+
+/* Products of TILE rows p with `vectors` vectors of columns, summed over their k numbers.
+   `columns` is q turned over: number l of all of them lie together. */
+static inline __attribute__((always_inline)) void V(outer_tile)(
+    const double *const *p, const double *columns, size_t width, int k, double *out,
+    const int vectors)
+{
+    V(Vec) sum[TILE][2];
+    for (int r = 0; r < TILE; r++)
+        for (int v = 0; v < vectors; v++) sum[r][v] = (V(Vec)){0};
+    for (int l = 0; l < k; l++, columns += width) {
+        V(Vec) u[2];
+        for (int v = 0; v < vectors; v++) u[v] = *(const V(Vec) *)(columns + v * WIDTH);
+        for (int r = 0; r < TILE; r++)
+            for (int v = 0; v < vectors; v++) sum[r][v] += p[r][l] * u[v];
+    }
+    for (int r = 0; r < TILE; r++)
+        for (int v = 0; v < vectors; v++) *(V(Vec) *)(out + (r * 2 + v) * WIDTH) = sum[r][v];
+}
+
 /* --- slots: loops over instructions ------------------------------------------------------ */
 
 static double V(dot)(int k, const double *slots, const int32_t *w)
@@ -257,6 +278,29 @@ static void V(gather)(const double *slots, const int32_t *from, int n, double *t
     for (int l = n; l < V(whole)(n); l++) to[l] = to[n - 1];
 }
 
+static void V(product)(const Step *s, const int32_t *index, double *slots)
+{
+    int n = s->n, m = s->extra, k = s->k, width = V(whole)(m);
+    double *p = scratch(GATHERED, (size_t)(n + width) * k), *columns = p + (size_t)n * k;
+    double found[TILE * 2 * WIDTH], *y = slots + s->out;
+    for (int i = 0; i < n * k; i++) p[i] = slots[*index++];
+    for (int l = 0; l < k; l++, index += m) V(gather)(slots, index, m, columns + (size_t)l * width);
+    for (int i = 0; i < n; i += TILE) {
+        const double *tile[TILE];
+        for (int r = 0; r < TILE; r++) tile[r] = p + (size_t)(i + r < n ? i + r : i) * k;
+        for (int j = 0; j < width; j += 2 * WIDTH) {
+            if (j + WIDTH < width)
+                V(outer_tile)(tile, columns + j, width, k, found, 2);
+            else
+                V(outer_tile)(tile, columns + j, width, k, found, 1);
+            for (int r = i; r < i + TILE && r < n; r++)
+                for (int c = j; c < j + 2 * WIDTH && c < m; c++)
+                    y[(size_t)r * m + c] = slots[index[(size_t)r * m + c]]
+                                         + found[(r - i) * 2 * WIDTH + c - j];
+        }
+    }
+}
+
 static void V(run_slots)(const Step *step, const Step *end, const int32_t *indices, double *slots)
 {
     static const int32_t in_order[] = {0, 1, 2};
@@ -267,6 +311,8 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
         int n = step->n, k = step->k;
         if (step->op == COPY) {
             LANES y[l] = slots[index[l]];
+        } else if (step->op == PRODUCT) {
+            V(product)(step, index, slots);
         } else if (step->op == DOT && n == 1) {
             *y = V(dot)(k, slots, index);
         } else if (step->op == SUM_OF && n == 1) {
@@ -333,26 +379,7 @@ static void V(layer)(const Step *s, const int32_t *x, const double *slots, doubl
     }
 }
 
-/* Products of TILE rows p with `vectors` vectors of columns, summed over lanes. `columns` is q
-   turned over: the numbers of one lane lie together. */
-static inline __attribute__((always_inline)) void V(outer_tile)(
-    const double *const *p, const double *columns, size_t width, int lanes, double *out,
-    const int vectors)
-{
-    V(Vec) sum[TILE][2];
-    for (int r = 0; r < TILE; r++)
-        for (int v = 0; v < vectors; v++) sum[r][v] = (V(Vec)){0};
-    for (int l = 0; l < lanes; l++, columns += width) {
-        V(Vec) u[2];
-        for (int v = 0; v < vectors; v++) u[v] = *(const V(Vec) *)(columns + v * WIDTH);
-        for (int r = 0; r < TILE; r++)
-            for (int v = 0; v < vectors; v++) sum[r][v] += p[r][l] * u[v];
-    }
-    for (int r = 0; r < TILE; r++)
-        for (int v = 0; v < vectors; v++) *(V(Vec) *)(out + (r * 2 + v) * WIDTH) = sum[r][v];
-}
-
-/* The same for few products: vectors run over the lanes, and are added up at the end. */
+/* The same as `outer_tile` for few products: vectors run over the lanes, and are added up at the end. */
 static inline __attribute__((always_inline)) void V(narrow_tile)(
     const double *rows, const int32_t *p, const int32_t *q, const int32_t *places, int width,
     double *sums, int n, int stride, const int tall, const int wide)

@@ -13,10 +13,10 @@ import numpy as np
 
 from autograd_bp.ops import IEEE, TABLE
 from autograd_bp.program.instructions import Floats, Ints
-from autograd_bp.program.plan import COPY, LAYER, OUTER, TILE, Plan
+from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, TILE, Plan
 from autograd_bp.program.reading import ArrayReading
 
-__all__ = ["evaluate", "operand_count", "run_rows", "run_slots"]
+__all__ = ["evaluate", "operand_count", "product", "run_rows", "run_slots"]
 
 
 @cache
@@ -76,13 +76,24 @@ def operand_count(code: int, length: int) -> int:
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute all slots from those of the inputs."""
     with np.errstate(all="ignore"):
-        for code, n, k, out, args, _ in plan.slot_steps.tolist():
+        for code, n, k, out, args, extra in plan.slot_steps.tolist():
             if code == COPY:
                 slots[out : out + n] = slots[plan.indices[args : args + n]]
+                continue
+            if code == PRODUCT:
+                m = extra
+                which = plan.indices[args : args + (n + m) * k + n * m]
+                slots[out : out + n * m] = product(slots[which], n, m, k)
                 continue
             count = operand_count(code, k)
             which = plan.indices[args : args + n * count].reshape(count, n).T
             slots[out : out + n] = evaluate(_reading(), code, k, slots[which])
+
+
+def product(operands: Any, n: int, m: int, k: int, matmul: Any = np.matmul) -> Any:
+    """The results of a PRODUCT step."""
+    p, q, bias = operands[: n * k], operands[n * k : (n + m) * k], operands[(n + m) * k :]
+    return matmul(p.reshape(n, k), q.reshape(k, m)).ravel() + bias
 
 
 def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats) -> None:

@@ -6,9 +6,11 @@ one step. What depends on a lane is computed in *rows*, one number for each lane
 the loops run over lanes.
 
 Steps are rows of six whole numbers, (operation, n, k, out, args, extra); ``args`` is where the
-operands begin in ``index``. Besides the rows of the table there are three operations:
+operands begin in ``index``. Besides the rows of the table there are four operations:
 
 COPY      slots[out + i] = slots[index[args + i]], for i < n
+PRODUCT   slots[out + i·m + j] = b_ij + Σ_l p_il q_jl, for n rows p and m = ``extra`` rows q of k
+          slots each; the operands are p row by row, q column by column, b row by row
 LAYER     n neurons that read the same k rows x: rows[out + i] = b_i + Σ_j w_ij x_j. The weights
           stand in slots from ``extra`` on, in tiles of four neurons: b, then w_j for each j
 OUTER     sums[index[...]] += Σ over lanes p_i q_j, for n rows p and k rows q
@@ -30,10 +32,11 @@ from autograd_bp.program.instructions import (
     positions,
     split_at,
 )
+from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 
-__all__ = ["COPY", "LAYER", "OUTER", "TILE", "Plan"]
+__all__ = ["COPY", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
 
-COPY, LAYER, OUTER = 200, 201, 202
+COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 TILE = 4  # neurons of a layer that are computed at once
 MUL, DOT = CODES["*"], CODES["dot"]
 NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
@@ -42,7 +45,8 @@ SMALLEST, LARGEST = 16, 256  # lanes in a block
 IS_NARY = np.array([op.is_nary for op in TABLE])
 SMALL = 8  # n-ary instructions fewer than this are quicker one by one
 
-Steps = list[tuple[int, int, int, int, int, int]]
+Step = tuple[int, int, int, int, int, int]
+Steps = list[Step]
 
 
 class Plan:
@@ -105,15 +109,49 @@ class Plan:
         given = program.inputs[~self.is_lane]
         constants = positions(program.is_constant)
         computed, starts = self._runs(positions((program.code != 0) & ~varies))
+        products, single, starts = self._products_in(computed, starts)
         ids = np.concatenate([given, constants, computed])
         self._slot = np.full(len(program), -1, np.int32)
         self._slot[ids] = np.arange(len(ids), dtype=np.int32)
         self.slots: Floats = np.zeros(len(ids))
         self.slots[self._slot[constants]] = program.number[constants]
         self.uniform = len(given)
+        sizes = np.diff(starts, append=len(single))
+        few = IS_NARY[program.code[single]] & (sizes < small).repeat(sizes)
+        steps = self._in_columns(single, np.union1d(starts, positions(few)))
+        if products:
+            steps = np.concatenate([steps, _table([self._product(p) for p in products])])
+            steps = steps[np.argsort(steps[:, 3])]  # slots lie in the order of the levels
+        self._computed: Ints = steps
+
+    def _products_in(self, computed: Ints, starts: Ints) -> tuple[list[Product], Ints, Ints]:
+        """Matrix products in runs of instructions, and the runs that are left without them.
+
+        In ``computed`` the instructions of a product are moved together, row by row.
+        """
+        program = self._program
         sizes = np.diff(starts, append=len(computed))
-        few = IS_NARY[program.code[computed]] & (sizes < small).repeat(sizes)
-        self._computed = self._in_columns(computed, np.union1d(starts, positions(few)))
+        products: list[Product] = []
+        single = np.ones(len(computed), bool)
+        first = computed[starts]
+        products_of_numbers = sizes * (program.counts[first] // 2)
+        fits = (program.code[first] == DOT) & (products_of_numbers >= WORTHWHILE)
+        for start, size in zip(starts[fits].tolist(), sizes[fits].tolist(), strict=True):
+            run = computed[start : start + size]
+            found = matrix_products(program, run)
+            if found:
+                members = np.concatenate([product.dots.ravel() for product in found])
+                run[:] = np.concatenate([members, np.setdiff1d(run, members)])
+                single[start : start + len(members)] = False
+                products += found
+        run_of = np.arange(len(starts)).repeat(sizes)[single]
+        return products, computed[single], positions(np.diff(run_of, prepend=-1))
+
+    def _product(self, product: Product) -> Step:
+        dots, p, q, bias = product
+        operands = [self._slot[ids].ravel() for ids in (p, q.T, bias)]
+        args = self._arguments(np.concatenate(operands))
+        return PRODUCT, len(p), p.shape[1], int(self._slot[dots[0, 0]]), args, len(q)
 
     def _runs(self, which: Ints) -> tuple[Ints, Ints]:
         """Instructions by level, and in it those of one operation and length together.
@@ -146,9 +184,14 @@ class Plan:
     def _step(
         self, steps: Steps, code: int, n: int, k: int, out: int, operands: Any, extra: int = 0
     ) -> None:
-        steps.append((code, n, k, out, self._length, extra))
+        steps.append((code, n, k, out, self._arguments(operands), extra))
+
+    def _arguments(self, operands: Any) -> int:
+        """Where these operands begin in the index, to which they are added."""
+        begin = self._length
         self._index.append(np.asarray(operands).ravel())
         self._length += self._index[-1].size
+        return begin
 
     def _copy_of(self, slots: Any) -> int:
         """New slots, next to each other, that hold what these hold; where they begin."""

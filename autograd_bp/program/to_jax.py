@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_bp.program.lanes import evaluate, operand_count
-from autograd_bp.program.plan import Plan
+from autograd_bp.program.lanes import evaluate, operand_count, product
+from autograd_bp.program.plan import PRODUCT, Plan
 from autograd_bp.program.reading import ArrayReading
 
 if TYPE_CHECKING:
@@ -27,12 +28,18 @@ def to_jax(program: Program) -> Callable[..., Any]:
     reading = _reading(jax, jnp)
     instructions = program.instructions
     plan = Plan(instructions, np.zeros(len(instructions.inputs), bool), small=1)
+    matmul = partial(jnp.matmul, precision="highest")  # else a TPU rounds the factors
 
     def function(*args: Any) -> Any:
         leaves = [jnp.ravel(jnp.asarray(leaf)) for leaf in jax.tree_util.tree_leaves(args)]
         given = jnp.concatenate(leaves) if leaves else jnp.zeros(0)
         slots = jnp.asarray(plan.slots, given.dtype).at[: plan.uniform].set(given)
-        for code, n, k, out, at, _ in plan.slot_steps.tolist():
+        for code, n, k, out, at, m in plan.slot_steps.tolist():
+            if code == PRODUCT:
+                which = plan.indices[at : at + (n + m) * k + n * m]
+                found = product(slots[which], n, m, k, matmul)
+                slots = slots.at[out : out + n * m].set(found)
+                continue
             count = operand_count(code, k)
             which = plan.indices[at : at + n * count].reshape(count, n).T
             slots = slots.at[out : out + n].set(evaluate(reading, code, k, slots[which]))
