@@ -7,11 +7,10 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 if __name__ == "__main__":
+    from autograd_bp.files import write_whole
     from conformance.page import render
     from conformance.verdict import problems
     from conformance.ways import WAYS
-
-    from autograd_bp.files import write_whole
 
     if "--write" in sys.argv[1:]:
         write_whole(ROOT / "docs" / "conformance.md", render().encode())

@@ -156,7 +156,7 @@ def _bits(op, flat):
     # lgamma and polygamma, which are slow, are flat nowhere.
     if any(map(math.isinf, flat)):
         return 14000 if op.name == "dot" else AT_INFINITY
-    extreme = any(0 < abs(x) < 1e-100 or 1e100 < abs(x) for x in flat)
+    extreme = any(0 < abs(x) < 1e-100 or abs(x) > 1e100 for x in flat)
     if op.name in ("lgamma", "polygamma") or not extreme:
         return 800 + TRUTH[op.name].bits(*grouped(op, flat))
     return 4800

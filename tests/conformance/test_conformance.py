@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from conformance.page import render
 from conformance.verdict import problems
 from conformance.ways import CC, WAYS
