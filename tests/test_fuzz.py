@@ -4,6 +4,6 @@ import fuzz
 
 
 def test_random_sequences():
-    fuzz.run(60)
+    fuzz.run(150)
     assert min(fuzz.DONE.values()) > 0
     assert len(fuzz.DONE) == 12, "a rule never ran"
