@@ -7,7 +7,7 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 
-.PHONY: help demo test test-interpreted test-fallback lint hooks bench readme clean
+.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance lint hooks bench readme clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -20,6 +20,15 @@ test: $(VENV)/.dev  ## the whole test suite
 
 test-interpreted: $(VENV)/.dev  ## the same with the engine as ordinary Python
 	AUTOGRAD_BP_INTERPRETED=1 $(BIN)/pytest -n auto tests
+
+coverage: $(VENV)/.dev  ## branch coverage of autograd_bp and nn, of the interpreted engine; 95 % or more
+	AUTOGRAD_BP_INTERPRETED=1 $(BIN)/pytest -n auto --cov --cov-report=term tests
+
+fuzz: $(VENV)/.dev  ## random sequences over the public surface, 20000 of them
+	$(BIN)/python -m tests.fuzz --examples 20000 --seed 1
+
+conformance: $(VENV)/.dev  ## make docs/conformance.md anew
+	$(BIN)/python -m tests.conformance --write
 
 test-fallback:  ## an installation without a C compiler works, interpreted
 	$(PYTHON) -m venv .venv-fallback

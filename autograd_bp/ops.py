@@ -103,7 +103,12 @@ TABLE: list[Op] = [
     _row("log2", "x", "log2(x)", ["1.0/(x*LN2)"], "log₂ x", domain="x > 0"),
     _row("log10", "x", "log10(x)", ["1.0/(x*LN10)"], "log₁₀ x", domain="x > 0"),
     _row("sqrt", "x", "sqrt(x)", ["0.5/y"], "√x", domain="x >= 0", kink="at 0: inf"),
-    _row("hypot", "a b", "hypot(a, b)", ["a/y if y != 0 else 0.0", "b/y if y != 0 else 0.0"],
+    # Scaled where the hypotenuse overflows, or is so small that it has lost bits.
+    _row("hypot", "a b", "hypot(a, b)",
+         ["a/y if 1e-290 < y < inf else 0.0 if y == 0 else 0.25*a/hypot(0.25*a, 0.25*b) if y > 1"
+          " else 1e300*a/hypot(1e300*a, 1e300*b)",
+          "b/y if 1e-290 < y < inf else 0.0 if y == 0 else 0.25*b/hypot(0.25*a, 0.25*b) if y > 1"
+          " else 1e300*b/hypot(1e300*a, 1e300*b)"],
          "√(a² + b²)", kink="at (0, 0): 0"),
 
     # Trigonometry
@@ -138,9 +143,10 @@ TABLE: list[Op] = [
     _row("elu", "x alpha", "alpha*expm1(x) if x <= 0 else x",
          ["alpha*exp(x) if x <= 0 else 1.0", "expm1(x) if x <= 0 else 0.0"], "elu(x)",
          kink="at 0: alpha"),
-    _row("gelu", "x", "0.5*x*erfc(-x/SQRT2)",
+    _row("gelu", "x", "0.5*x*erfc(-x/SQRT2) if x != -inf else -0.0",
          ["0.5*erfc(-x/SQRT2) + x*exp(-0.5*x*x)/SQRT2PI"], "x·Φ(x)"),
-    _row("silu", "x", "x*sigmoid(x)", ["sigmoid(x)*(1.0 + x*sigmoid(-x))"], "x·σ(x)"),
+    _row("silu", "x", "x*sigmoid(x) if x != -inf else -0.0",
+         ["sigmoid(x)*(1.0 + x*sigmoid(-x))"], "x·σ(x)"),
 
     # Special functions
     _row("erf", "x", "erf(x)", ["2.0/SQRTPI*exp(-x*x)"], "erf x"),
@@ -162,7 +168,7 @@ TABLE: list[Op] = [
          "min(a, b)", kink="at a = b: ½ each"),
     _row("where", "c a b", "a if c != 0 else b",
          ["0.0", "1.0 if c != 0 else 0.0", "0.0 if c != 0 else 1.0"], "a if c else b"),
-    _row("clip", "x lo hi", "lo if x < lo else hi if x > hi else x",
+    _row("clip", "x lo hi", "(lo if x < lo else hi if x > hi else x) if lo <= hi else nan",
          ["0.0 if x < lo or x > hi else 1.0", "1.0 if x < lo else 0.0", "1.0 if x > hi else 0.0"],
          "clip(x, lo, hi)", domain="lo <= hi", kink="at lo and hi: that of x"),
 
@@ -435,7 +441,7 @@ def _ieee_arithmetic() -> dict[str, Any]:
     total = {
         name: _total(function, infinite.get(name, lambda *operands: math.inf))
         for name, function in names.items()
-        if getattr(function, "__module__", "") == "math"
+        if getattr(function, "__module__", "") == "math" or name == "polygamma"
     }
     return (
         names

@@ -25,11 +25,13 @@ def polygamma(n: float, x: float) -> float:
     >>> round(polygamma(1, 1.0) * 6 / math.pi**2, 14)
     1.0
     """
-    order = int(n)
-    if math.isnan(x) or x == -math.inf:  # it has no limit there
+    if math.isnan(n) or math.isnan(x):
         return math.nan
-    if order != n or not 0 <= order <= 100 or (x <= 0 and x == math.floor(x)):
+    if not 0 <= n <= 100 or n != int(n) or (-math.inf < x <= 0 and x == math.floor(x)):
         raise ValueError("outside the domain of polygamma")
+    if x == -math.inf:  # it has no limit there
+        return math.nan
+    order = int(n)
     if x == math.inf:
         return math.inf if order == 0 else 0.0
     try:
@@ -64,6 +66,8 @@ def _reflected(n: int, x: float) -> float:
         if abs(r) < 0.25
         else math.copysign(math.tan(math.pi * (0.5 - abs(r))), r)
     )
+    if math.isinf(cot):  # x is subnormal: its powers would cancel to NaN
+        raise OverflowError
     coefficients = [0.0, 1.0]  # cot itself, as a polynomial in cot
     for _ in range(n):  # d/du P(cot u) = -(1 + cot²)·P'(cot u)
         slope = [k * c for k, c in enumerate(coefficients)][1:]

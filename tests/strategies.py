@@ -40,6 +40,10 @@ def _pole_gap(x):
     return abs(x - min(round(x), 0))  # the poles of Γ are 0, -1, -2, …
 
 
+def _erfc(x):
+    return mp.erfc(x) if x < 1e5 else mp.zero  # mpmath fails far beyond
+
+
 def _bits_of_exp(x):
     return 3 * int(min(abs(x), 750))  # from there on, exp(-x) is 0 in floats
 
@@ -80,10 +84,10 @@ TRUTH = {
         lambda x, alpha: abs(x),
         lambda x, alpha: _bits_of_exp(x),
     ),
-    "gelu": Truth(lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2),
+    "gelu": Truth(lambda x: x * _erfc(-x / mp.sqrt(2)) / 2),
     "silu": Truth(lambda x: x / (1 + mp.exp(-x))),
     "erf": Truth(lambda x: mp.erf(x), bits=lambda x: _bits_of_exp(x * x)),
-    "erfc": Truth(lambda x: mp.erfc(x), bits=lambda x: _bits_of_exp(x * x)),
+    "erfc": Truth(lambda x: _erfc(x), bits=lambda x: _bits_of_exp(x * x)),
     "lgamma": Truth(lambda x: mp.re(mp.loggamma(x)), _pole_gap),
     "polygamma": Truth(lambda n, x: mp.psi(int(n), x), lambda n, x: _pole_gap(x)),
     "<": Truth(lambda a, b: mp.mpf(a < b), lambda a, b: abs(a - b)),

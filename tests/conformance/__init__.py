@@ -1,0 +1,1 @@
+"""The conformance suite: every operation, every way to evaluate it, every kind of number."""
