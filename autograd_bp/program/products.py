@@ -41,7 +41,7 @@ def matrix_products(program: Instructions, dots: Ints) -> list[Product]:
     alone = np.arange(len(dots))
     if (first == alone).all() and (second == alone).all():
         return []
-    order = np.lexsort((second, first))
+    order = np.lexsort((second, first)).astype(np.int32)
     rows: dict[bytes, list[Any]] = {}
     for row in split_at(order, positions(np.diff(first[order], prepend=-1))):
         rows.setdefault(second[row].tobytes(), []).append(row)
