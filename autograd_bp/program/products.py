@@ -41,9 +41,9 @@ def matrix_products(program: Instructions, dots: Ints) -> list[Product]:
     alone = np.arange(len(dots))
     if (first == alone).all() and (second == alone).all():
         return []
-    order = np.lexsort((second, first)).astype(np.int32)
+    order = np.lexsort((second, first))
     rows: dict[bytes, list[Any]] = {}
-    for row in split_at(order, positions(np.diff(first[order], prepend=-1))):
+    for row in split_at(order.astype(np.int32), positions(np.diff(first[order], prepend=-1))):
         rows.setdefault(second[row].tobytes(), []).append(row)
     found = []
     for grid in map(np.array, rows.values()):
