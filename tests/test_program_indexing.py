@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_bp import Value, logsumexp, value_and_grad
+from autograd_bp import Value, logsumexp, tanh, value_and_grad, where
 from autograd_bp.program import gather, jit, one_hot, take, trace
 
 
@@ -68,3 +68,49 @@ def test_out_of_range():
     assert program.value([1.0, 2.0, 3.0], 2) == 3.0
     for i in (3.0, -1.0, 0.5, math.nan):
         assert math.isnan(program.value([1.0, 2.0, 3.0], i))
+
+
+# --- sequences of varying length ------------------------------------------------------------------
+
+LONGEST = 6
+
+
+def last_state(w, tokens):
+    """A small recurrent network."""
+    h = 0.0
+    for t in tokens:
+        h = tanh(w[0] * h + w[1] * t)
+    return h
+
+
+def padded(w, tokens, length):
+    """The same over a fixed number of tokens, of which only the first ``length`` count."""
+    h = 0.0
+    for k, t in enumerate(tokens):
+        h = where(length > k, tanh(w[0] * h + w[1] * t), h)
+    return h
+
+
+@given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=LONGEST))
+def test_padding_compiles_once_for_all_lengths(tokens):
+    w = [0.5, -1.25]
+    program = PADDED.program(w, [0.0] * LONGEST, 1.0)
+    filled = tokens + [1e300] * (LONGEST - len(tokens))
+    value, gradient = program.value_and_grad(w, filled, float(len(tokens)))
+    expected = value_and_grad(last_state)(w, tokens)
+    assert value == pytest.approx(expected[0], rel=1e-12, abs=1e-300)
+    assert gradient == pytest.approx(expected[1], rel=1e-12, abs=1e-300)
+    assert len(PADDED.programs) == 1
+
+
+PADDED = jit(padded)
+
+
+def test_a_program_for_each_length():
+    f = jit(last_state)
+    for _ in range(2):
+        for n in range(1, LONGEST + 1):
+            f([0.5, -1.25], [1.0] * n)
+    assert len(f.programs) == LONGEST
+    f.clear()
+    assert f.programs == []

@@ -1,10 +1,15 @@
 """The formulas that are found in scalar code."""
 
+import random
 import re
+import runpy
+from pathlib import Path
 
-from autograd_bp import logsumexp
+from autograd_bp import logsumexp, sum_of
 from autograd_bp.program import take, trace
-from nn import MLP
+from nn import MLP, cross_entropy
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def formulas(program):
@@ -64,3 +69,31 @@ def test_irregular_code_stays_on_the_tape():
     program = trace(lambda p, x: (p * x[0]).sin() + x[1] * x[0], 0.5, [1.0, 2.0])
     assert "on the tape: 3 scalar instructions" in program.explain()
     assert trace(lambda x: x * x, 1.0).explain().endswith("on the tape: 1 scalar instruction")
+
+
+def test_the_linear_maps_of_the_scalar_transformer():
+    model = runpy.run_path(str(EXAMPLES / "names_transformer.py"))
+    weights = model["new_parameters"](random.Random(0))
+    tokens = 3
+
+    class Table(list):
+        def __getitem__(self, i):
+            return take(list(self), i)
+
+    shown = weights | {"token": Table(weights["token"])}
+
+    def cost(_, given, following):
+        keys, values, losses = [], [], []
+        for token, target in zip(given, following, strict=True):
+            logits = model["next_logits"](shown, token, keys, values)
+            losses.append(cross_entropy(logits, target))
+        return sum_of(losses)
+
+    example = [0.0] * tokens
+    program = trace(cost, model["parameters_of"](weights), example, example)
+    text = program.explain()
+    # For each token: query, key and value of one vector at once; attention; the hidden layer;
+    # back from it; the logits.
+    for inputs, outputs in ((16, 48), (16, 16), (16, 64), (64, 16), (16, 27)):
+        found = re.findall(rf"^Z.*= \(N×{inputs}\)·\({inputs}×{outputs}\)", text, re.MULTILINE)
+        assert len(found) >= tokens, (inputs, outputs)
