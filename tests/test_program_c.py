@@ -71,6 +71,23 @@ def test_a_network(tmp_path, dtype, tolerance):
 
 
 @needs_compiler
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 2e-5)])
+def test_matrix_products(tmp_path, dtype, tolerance):
+    rng = np.random.default_rng(0)
+    W, X = rng.normal(size=(9, 8)).tolist(), rng.normal(size=(5, 8)).tolist()
+
+    def cost(W, X):
+        return mean([dot(w, x, w[0]).tanh() * x[1] for x in X for w in W])
+
+    program = trace(cost, W, X)
+    value, gradient = run(tmp_path, program, (W, X), dtype)
+    assert (tmp_path / "model.c").read_text().count("/* P·Qᵀ + B */") == 3
+    expected = program.value_and_grad(W, X)
+    np.testing.assert_allclose(value, expected[0], rtol=tolerance)
+    np.testing.assert_allclose(gradient, np.ravel(expected[1]), rtol=tolerance, atol=tolerance)
+
+
+@needs_compiler
 def test_every_row(tmp_path):
     rows = [op for op in TABLE if op.operands and not op.is_nary]
     rows = [op for op in rows if op.name not in ("lgamma", "polygamma")]

@@ -30,3 +30,13 @@ def test_as_the_program():
     X = np.stack([x, [0.1, 0.2, 1.0]])
     lanes = jax.vmap(cost.to_jax(), in_axes=(None, 0))(p, X)
     np.testing.assert_allclose(lanes, cost.map(p, X), rtol=1e-12)
+
+
+def test_matrix_products():
+    def f(P, Q):
+        return [[dot(p, q, p[0]) for q in Q] for p in P]
+
+    rng = np.random.default_rng(1)
+    P, Q = rng.normal(size=(9, 8)), rng.normal(size=(7, 8))
+    function = jax.jit(trace(f, P, Q).to_jax())
+    np.testing.assert_allclose(function(P, Q), P @ Q.T + P[:, :1], rtol=1e-12)

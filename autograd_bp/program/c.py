@@ -217,7 +217,7 @@ class _Function:
         p = self._address(which[: n * k].reshape(n, k), "i", "l")
         q = self._address(which[n * k : (n + m) * k].reshape(k, m), "l", "j")
         bias = self._address(which[(n + m) * k :].reshape(n, m))
-        yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* matrices */"
+        yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* P·Qᵀ + B */"
         yield "        real sum = 0.0;"
         yield f"        for (int l = 0; l < {k}; l++) sum += {p} * {q};"
         yield f"        v[{out} + {m} * i + j] = {bias} + sum;"

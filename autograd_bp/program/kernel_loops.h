@@ -278,7 +278,9 @@ static void V(gather)(const double *slots, const int32_t *from, int n, double *t
     for (int l = n; l < V(whole)(n); l++) to[l] = to[n - 1];
 }
 
-static void V(product)(const Step *s, const int32_t *index, double *slots)
+/* A step PRODUCT. Operands are brought together first: index by index, that is most of its time.
+   Not inlined, so that the loops of other steps have the registers. */
+static __attribute__((noinline)) void V(product)(const Step *s, const int32_t *index, double *slots)
 {
     int n = s->n, m = s->extra, k = s->k, width = V(whole)(m);
     double *p = scratch(GATHERED, (size_t)(n + width) * k), *columns = p + (size_t)n * k;

@@ -134,8 +134,8 @@ class Plan:
         products: list[Product] = []
         single = np.ones(len(computed), bool)
         first = computed[starts]
-        products_of_numbers = sizes * (program.counts[first] // 2)
-        fits = (program.code[first] == DOT) & (products_of_numbers >= WORTHWHILE)
+        multiplications = sizes * (program.counts[first] // 2)
+        fits = (program.code[first] == DOT) & (multiplications >= WORTHWHILE)
         for start, size in zip(starts[fits].tolist(), sizes[fits].tolist(), strict=True):
             run = computed[start : start + size]
             found = matrix_products(program, run)
