@@ -200,7 +200,7 @@ class Own(Module):
     ("function", "match"),
     [
         (lambda w, x: (w * x).lgamma(), "cannot compute lgamma: JavaScript has no function"),
-        (lambda w, x: custom(math.sin, math.cos, name="own")(w * x), "cannot compute 'own'"),
+        (lambda w, x: custom(math.sin, math.cos, name="own")(w * x), "own cannot be traced"),
         (lambda w, x: w * x if x > 0 else w, "must be one expression for all parameters"),
     ],
 )

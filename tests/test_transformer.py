@@ -122,7 +122,11 @@ def test_softmax_is_a_distribution(x):
     assert p[x.index(max(x))] == max(p)
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30).filter(lambda x: any(map(abs, x))))
+# Zero, or numbers whose squares keep all of their bits.
+tokens = st.floats(-1e3, 1e3).map(lambda x: x if abs(x) > 1e-100 else 0.0)
+
+
+@given(st.lists(tokens, min_size=1, max_size=30).filter(any))
 def test_rmsnorm_keeps_the_direction_and_has_mean_square_1(x):
     y = [yi.data for yi in example.rmsnorm([Value(xi) for xi in x])]
     mean_square = math.fsum(xi * xi for xi in x) / len(x)

@@ -1,0 +1,264 @@
+"""The command line: ``autograd-bp diff "tanh(2*x + y)**2" x=0.5 y=-1``.
+
+Formulas are parsed by `autograd_bp.formula`, never evaluated. With ``--json`` a command prints
+one JSON object instead of text. Whatever is wrong with the input is said on standard error in
+one paragraph, and the exit code is 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autograd_bp import Value, __version__
+from autograd_bp.files import write_whole
+from autograd_bp.formula import Formula
+
+__all__ = ["main", "parser"]
+
+PICTURES = (".svg", ".png", ".pdf")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        found, text = options.run(options)
+    except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
+        print(f"autograd-bp {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"autograd-bp {options.command}: interrupted", file=sys.stderr)
+        return 130
+    try:
+        print(json.dumps(_finite(found), indent=2, ensure_ascii=False) if options.json else text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, such as ``head``, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    whole = argparse.ArgumentParser(
+        prog="autograd-bp", description="Derivatives, graphs and small networks, on scalars."
+    )
+    whole.add_argument("--version", action="version", version=f"autograd-bp {__version__}")
+    try:
+        import shtab
+    except ImportError:
+        whole.epilog = 'For completion in a shell: pip install "autograd-bp[cli]"'
+    else:
+        shtab.add_argument_to(whole, ["--print-completion"])
+    commands = whole.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument("--json", action="store_true", help="print one JSON object")
+        added.set_defaults(run=run)
+        return added
+
+    def of_formula(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added = command(name, run, text)
+        added.add_argument("formula", help='such as "tanh(2*x + y)**2"')
+        added.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="where to compute it")
+        return added
+
+    diff = of_formula("diff", _diff, "the value and the gradient, beside finite differences")
+    diff.add_argument("--hessian", action="store_true", help="the second derivatives too")
+    draw = of_formula("draw", _draw, "the computation graph as a picture")
+    draw.add_argument("-o", "--out", type=Path, default=Path("graph.svg"), help="svg, png or pdf")
+    steps = of_formula("steps", _steps, "the forward and backward pass as a page to step through")
+    steps.add_argument("-o", "--out", type=Path, default=Path("steps.html"))
+    explain = of_formula("explain", _explain, "where the gradient of one name comes from")
+    explain.add_argument("--of", metavar="NAME", help="instead of the first name in the formula")
+    explain.add_argument("--latex", action="store_true", help="as LaTeX")
+
+    train = command("train", _train, "train a network on a table, and save it")
+    train.add_argument("data", help="moons, digits, or a .csv file with a header row")
+    train.add_argument("--target", metavar="COLUMN", help="what to predict; the last column if not")
+    train.add_argument("--layers", default="16,16", help="sizes of the hidden layers: 16,16")
+    train.add_argument("--activation", default="sigmoid", help="of the hidden layers")
+    train.add_argument("--epochs", type=int, default=100)
+    train.add_argument("--lr", type=float, default=0.01, help="learning rate of Adam")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder to write to")
+    predict = command("predict", _predict, "what a saved network says of the rows of a table")
+    predict.add_argument("model", type=Path, help="model.safetensors, as train writes it")
+    predict.add_argument("data", type=Path, help="a .csv file with the columns of training")
+    export = command("export", _export, "a saved network as source code")
+    export.add_argument("model", type=Path, help="model.safetensors, as train writes it")
+    export.add_argument("--to", choices=["c"], default="c", help="portable C99")
+    export.add_argument("-o", "--out", type=Path, default=Path("network.c"))
+    return whole
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+def _given(options: argparse.Namespace) -> tuple[Formula, dict[str, float]]:
+    """The formula, and the numbers that it is to be computed at, in the order of its names."""
+    formula = Formula(options.formula)
+    numbers: dict[str, float] = {}
+    for text in options.numbers:
+        name, equals, number = text.partition("=")
+        try:
+            numbers[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ValueError(f"{text!r} must be a name and its number, such as x=0.5")
+    unknown = [name for name in numbers if name not in formula.names]
+    if unknown:
+        raise ValueError(
+            f"{formula.text!r} has no {', '.join(unknown)}; its names are "
+            f"{', '.join(formula.names) or 'none'}"
+        )
+    formula({**numbers})  # what is missing, or outside a domain, is said before anything else
+    return formula, {name: numbers[name] for name in formula.names if name in numbers}
+
+
+def _graph(options: argparse.Namespace) -> tuple[Value, dict[str, Value]]:
+    """The formula's graph after a backward pass, and its leaves."""
+    formula, numbers = _given(options)
+    leaves = {name: Value(x, name) for name, x in numbers.items()}
+    result = formula(leaves)
+    if not isinstance(result, Value):
+        raise ValueError(f"{formula.text!r} depends on no name, so there is no graph")
+    if result.is_leaf:
+        result = result * 1.0
+    result.backward()
+    return result, leaves
+
+
+def _diff(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autograd_bp.transforms import hessian, value_and_grad
+
+    formula, numbers = _given(options)
+    names, point = list(numbers), list(numbers.values())
+
+    def f(x: Sequence[Any]) -> Any:
+        return formula(dict(zip(names, x, strict=True)))
+
+    value, gradient = value_and_grad(f)(point) if names else (f([]), [])
+    estimates = [_central_difference(f, point, i) for i in range(len(point))]
+    found: dict[str, Any] = {
+        "formula": formula.text,
+        "value": value,
+        "gradient": dict(zip(names, gradient, strict=True)),
+        "finite differences": dict(zip(names, estimates, strict=True)),
+    }
+    lines = [f"{formula.text} = {value!r}"]
+    width = max((len(name) for name in names), default=0)
+    for name, g, estimate in zip(names, gradient, estimates, strict=True):
+        lines.append(f"∂/∂{name:<{width}} = {g!r:<24} finite difference {estimate:.10g}")
+    if options.hessian and names:
+        matrix = hessian(f)(point)
+        found["hessian"] = {
+            a: dict(zip(names, r, strict=True)) for a, r in zip(names, matrix, strict=True)
+        }
+        for a, row in found["hessian"].items():
+            lines += [f"∂²/∂{a}∂{b} = {h!r}" for b, h in row.items()]
+    return found, "\n".join(lines)
+
+
+def _central_difference(f: Any, point: list[float], i: int) -> float:
+    """(f(x + h) − f(x − h))/2h with h ≈ ε^⅓·max(1, |x|); NaN where f is not defined there."""
+    h = 6e-6 * max(1.0, abs(point[i]))
+    sides = [[*point[:i], point[i] + step, *point[i + 1 :]] for step in (h, -h)]
+    try:
+        return float((f(sides[0]) - f(sides[1])) / (sides[0][i] - sides[1][i]))
+    except (ValueError, ArithmeticError):
+        return math.nan
+
+
+def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autograd_bp.draw import draw
+
+    if options.out.suffix not in PICTURES:
+        raise ValueError(f"out must end in {', '.join(PICTURES)}; got {str(options.out)!r}")
+    result, _ = _graph(options)
+    write_whole(options.out, draw(result).pipe(format=options.out.suffix[1:]))
+    return {"file": str(options.out)}, str(options.out)
+
+
+def _steps(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autograd_bp.steps import steps
+
+    result, _ = _graph(options)
+    path = steps(result, title=options.formula).write(options.out)
+    return {"file": str(path)}, str(path)
+
+
+def _explain(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from autograd_bp.explain import explain
+
+    result, leaves = _graph(options)
+    name = options.of or next(iter(leaves))
+    if name not in leaves:
+        raise ValueError(f"--of must be one of {', '.join(leaves)}; got {name!r}")
+    explanation = explain(leaves[name], result)
+    text = explanation.latex() if options.latex else str(explanation)
+    return {"name": name, "total": explanation.total, "text": text}, text
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+def _train(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from nn.tables import read_csv, sample_data, train
+
+    if options.data in ("moons", "digits"):
+        table = sample_data(options.data)
+    else:
+        table = read_csv(options.data)
+    report = train(
+        table, options.target, _sizes(options.layers), options.activation,
+        epochs=options.epochs, lr=options.lr, seed=options.seed, out=options.out,
+        progress=not options.json,
+    )  # fmt: skip
+    return report, "\n".join(f"{name}: {_shown(x)}" for name, x in report.items())
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(size) for size in text.split(",")] if text else []
+    except ValueError:
+        sizes = [0]
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"--layers must be sizes with commas between, such as 16,16; got {text!r}")
+    return sizes
+
+
+def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from nn.tables import load_network, read_csv
+
+    predictions = load_network(options.model).predict(read_csv(options.data))
+    return {"predictions": predictions}, "\n".join(map(_shown, predictions))
+
+
+def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from nn.tables import load_network
+
+    network = load_network(options.model)
+    network.to_c(options.out)
+    return {"file": str(options.out)}, f"{options.out}, with its header beside it"
+
+
+def _shown(x: Any) -> str:
+    return f"{x:.6g}" if isinstance(x, float) else str(x)
+
+
+def _finite(x: Any) -> Any:
+    """The same with infinite numbers and NaN, which JSON lacks, as text."""
+    if isinstance(x, dict):
+        return {name: _finite(y) for name, y in x.items()}
+    if isinstance(x, list):
+        return [_finite(y) for y in x]
+    return str(x) if isinstance(x, float) and not math.isfinite(x) else x

@@ -1,0 +1,340 @@
+"""Networks for tables: a column to predict from the others, as the command line trains them.
+
+A table is the text of a CSV file with a header row. Features must be numbers; they are
+standardised by the mean and the standard deviation of the training rows. A target of which some
+cell is no number, or that has at most 20 different whole numbers, names classes; else it is a
+quantity. What prediction needs is kept in the model's file, `nn.save` writes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any, NamedTuple
+
+from nn.losses import cross_entropy, mse
+from nn.modules import MLP, finite, some
+from nn.optim import Adam
+from nn.saving import load, read_metadata, save
+from nn.training import History, fit, outputs
+
+__all__ = ["Network", "Table", "load_network", "read_csv", "sample_data", "train"]
+
+MOST_CLASSES = 20  # of a target whose cells are whole numbers
+HELD_OUT = 0.2
+
+
+class Table(NamedTuple):
+    """Rows of cells as text, and the line of the file that each stands in."""
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def position(self, column: str) -> int:
+        """Where a column is; ValueError if there is none of the name."""
+        if column not in self.columns:
+            raise ValueError(
+                f"{self.name} has no column {column!r}; its columns are {', '.join(self.columns)}"
+            )
+        return self.columns.index(column)
+
+    def numbers(self, columns: Sequence[str]) -> list[list[float]]:
+        """These columns as numbers, row by row; ValueError names the first cell that is none."""
+        which = [(self.position(column), column) for column in columns]
+        return [
+            [self._number(row[k], line, column) for k, column in which]
+            for row, line in zip(self.rows, self.lines, strict=True)
+        ]
+
+    def _number(self, cell: str, line: int, column: str) -> float:
+        where = f"{self.name}, row {line}, column {column!r}"
+        try:
+            return finite(float(cell), where)
+        except ValueError:
+            pass
+        if not cell.strip():
+            raise ValueError(f"{where}: the value is missing; fill it in or leave the row out")
+        raise ValueError(f"{where}: {cell[:60]!r} is no finite number")
+
+
+def read_csv(path: str | os.PathLike[str]) -> Table:
+    """The table in a CSV file in UTF-8 whose first row names the columns.
+
+    Raises ValueError for a file that is none, naming the row; OSError passes through.
+    """
+    name = str(path)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            columns = [column.strip() for column in next(reader, [])]
+            if not columns:
+                raise ValueError(f"{name} is empty; its first row must name the columns")
+            repeated = sorted({c for c in columns if columns.count(c) > 1})
+            if repeated or "" in columns:
+                what = f"{some(repeated)} twice" if repeated else "a column without a name"
+                raise ValueError(f"{name}, row 1: the header has {what}")
+            for row in reader:
+                if not row:
+                    continue  # an empty line
+                if len(row) != len(columns):
+                    raise ValueError(
+                        f"{name}, row {reader.line_num}: {len(row)} cells, and the header has "
+                        f"{len(columns)}"
+                    )
+                rows.append(row)
+                lines.append(reader.line_num)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{name}, row {reader.line_num}: {error}") from None
+    if not rows:
+        raise ValueError(f"{name} has a header and no rows")
+    return Table(name, columns, rows, lines)
+
+
+def sample_data(name: str) -> Table:
+    """scikit-learn's "moons" (400 points) or "digits" (1,797 images of 8×8) as a table."""
+    try:
+        from sklearn.datasets import load_digits, make_moons
+    except ImportError:
+        raise ImportError(
+            f"{name} comes with scikit-learn, which is missing; install it with "
+            'pip install "autograd-bp[examples]"'
+        ) from None
+    if name == "moons":
+        X, y = make_moons(n_samples=400, noise=0.1, random_state=0)
+        columns = ["x", "y", "moon"]
+    else:
+        X, y = load_digits(return_X_y=True)
+        columns = [*(f"pixel{k}" for k in range(64)), "digit"]
+    rows = [[*map(repr, row), str(k)] for row, k in zip(X.tolist(), y.tolist(), strict=True)]
+    return Table(name, columns, rows, list(range(2, len(rows) + 2)))
+
+
+class Network:
+    """An MLP with what leads from a table's cells to its inputs, and back from its outputs.
+
+    ``classes`` are the names of the classes, one for each output; empty if the one output is the
+    target less ``target_mean``, over ``target_scale``.
+    """
+
+    FIELDS = ("columns", "means", "scales", "target", "classes", "target_mean", "target_scale")
+
+    def __init__(
+        self, model: MLP, columns: list[str], means: list[float], scales: list[float],
+        target: str, classes: list[str], target_mean: float = 0.0, target_scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        self.model = model
+        self.columns = columns
+        self.means = means
+        self.scales = scales
+        self.target = target
+        self.classes = classes
+        self.target_mean = target_mean
+        self.target_scale = target_scale
+
+    def standardised(self, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """(x − mean)/scale of every feature."""
+        return [
+            [(x - m) / s for x, m, s in zip(row, self.means, self.scales, strict=True)]
+            for row in rows
+        ]
+
+    def predict(self, table: Table) -> list[Any]:
+        """For each row the name of its class, or the number."""
+        found: list[Any] = outputs(self.model, self.standardised(table.numbers(self.columns)))
+        if self.classes:
+            return [self.classes[scores.index(max(scores))] for scores in found]
+        return [self.target_mean + self.target_scale * y for y in found]
+
+    def save(self, path: Path) -> None:
+        """Write it as a safetensors file, whole or not at all."""
+        kept = {name: getattr(self, name) for name in self.FIELDS}
+        save(path, self.model, metadata={"network": json.dumps(kept)})
+
+    def to_c(self, path: Path) -> None:
+        """Write ``network(features, result, work)`` in C99, from raw features to raw outputs."""
+        from autograd_bp import trace
+
+        def network(features: list[Any]) -> Any:
+            (row,) = self.standardised([features])
+            y: Any = self.model(row)
+            return y if self.classes else self.target_mean + self.target_scale * y
+
+        trace(network, [0.0] * len(self.columns)).to_c(path, "network")
+
+
+def load_network(path: str | os.PathLike[str]) -> Network:
+    """What `Network.save` wrote; ValueError for any other file, OSError passes through."""
+    model = load(path)
+    try:
+        kept = json.loads(read_metadata(path)["network"])
+        network = Network(model, **{name: kept[name] for name in Network.FIELDS})  # type: ignore[arg-type]
+        _check(network)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError(f"{path} is no network that `autograd-bp train` has saved") from None
+    return network
+
+
+def _check(network: Network) -> None:
+    """Raise ValueError or TypeError unless the parts fit together."""
+    first, last = network.model.layers[0], network.model.layers[-1]
+    n = first.nin
+    for numbers in (network.means, network.scales, [network.target_mean, network.target_scale]):
+        for x in numbers:
+            finite(x, "a number")
+    names = [*network.columns, *network.classes, network.target]
+    lengths = len(network.columns), len(network.means), len(network.scales)
+    fits = lengths == (n, n, n) and len(last.neurons) == (len(network.classes) or 1)
+    if not fits or 0.0 in network.scales or not all(isinstance(name, str) for name in names):
+        raise ValueError
+
+
+def train(
+    table: Table, target: str | None, hidden: Sequence[int], activation: str, *, epochs: int,
+    lr: float, seed: int, out: Path, progress: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Train, measure on a fifth of the rows that is held out, and write the model and plots.
+
+    Returns what there is to tell: the score, and the files in ``out``.
+    """
+    target = table.columns[-1] if target is None else target
+    at = table.position(target)
+    columns = [column for column in table.columns if column != target]
+    if not columns:
+        raise ValueError(f"{table.name} has no column besides the target {target!r}")
+    cells = [row[at].strip() for row in table.rows]
+    for cell, line in zip(cells, table.lines, strict=True):
+        if not cell:
+            raise ValueError(f"{table.name}, row {line}, column {target!r}: the value is missing")
+    X = table.numbers(columns)
+    classes = _classes(cells)
+    order = list(range(len(X)))
+    random.Random(seed).shuffle(order)
+    n_held_out = round(HELD_OUT * len(X))
+    held_out, training = order[:n_held_out], order[n_held_out:]
+    if not held_out or (classes and len(classes) < 2):
+        raise ValueError(
+            f"{table.name} has {len(X)} rows and {len(set(cells))} different values of "
+            f"{target!r}; to train takes a few rows at least, and two classes"
+        )
+
+    by_column = list(zip(*[X[i] for i in training], strict=True))
+    activations = [activation] * len(hidden) + ["linear"]
+    network = Network(
+        MLP(len(columns), [*hidden, len(classes) or 1], activations, seed),
+        columns, [fmean(c) for c in by_column], [pstdev(c) or 1.0 for c in by_column],
+        target, classes,
+    )  # fmt: skip
+    y: list[Any]
+    if classes:
+        y = [classes.index(cell) for cell in cells]
+    else:
+        quantities = [row[0] for row in table.numbers([target])]
+        network.target_mean = fmean(quantities[i] for i in training)
+        network.target_scale = pstdev([quantities[i] for i in training]) or 1.0
+        y = [(q - network.target_mean) / network.target_scale for q in quantities]
+    inputs = network.standardised(X)
+    history = fit(
+        network.model, [inputs[i] for i in training], [y[i] for i in training],
+        loss=cross_entropy if classes else mse, epochs=epochs, seed=seed, progress=progress,
+        optimizer=Adam(network.model.parameters(), lr=lr),
+        validation=([inputs[i] for i in held_out], [y[i] for i in held_out]),
+    )  # fmt: skip
+    network.save(out / "model.safetensors")
+    predicted = network.predict(
+        table._replace(
+            rows=[table.rows[i] for i in held_out], lines=[table.lines[i] for i in held_out]
+        )
+    )
+    actual: list[Any] = [cells[i] if classes else quantities[i] for i in held_out]
+    score = _score(actual, predicted, bool(classes))
+    files = [out / "model.safetensors", *_plots(out, history, actual, predicted, classes)]
+    return {
+        "target": target,
+        "kind": f"{len(classes)} classes" if classes else "a quantity",
+        "training rows": len(training),
+        "held-out rows": len(held_out),
+        **score,
+        "files": [str(file) for file in files],
+    }
+
+
+def _classes(cells: Sequence[str]) -> list[str]:
+    """The names of the classes in order, or none if the cells are quantities."""
+    try:
+        numbers = {float(cell) for cell in cells}
+    except ValueError:
+        return sorted(set(cells))
+    if len(numbers) <= MOST_CLASSES and all(x == round(x) for x in numbers if math.isfinite(x)):
+        return sorted(set(cells), key=float)
+    return []
+
+
+def _score(actual: list[Any], predicted: list[Any], by_class: bool) -> dict[str, float]:
+    """The accuracy; or R² and the root of the mean squared error, in the target's unit."""
+    if by_class:
+        right = sum(a == p for a, p in zip(actual, predicted, strict=True))
+        return {"held-out accuracy": right / len(actual)}
+    errors = fmean((a - p) ** 2 for a, p in zip(actual, predicted, strict=True))
+    spread = pstdev(actual) ** 2
+    return {
+        "held-out R²": 1.0 - errors / spread if spread else math.nan,
+        "held-out RMSE": math.sqrt(errors),
+    }
+
+
+def _plots(
+    out: Path, history: History, actual: list[Any], predicted: list[Any], classes: list[str]
+) -> list[Path]:
+    """The loss by epoch, and what was predicted against what is; none without matplotlib."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        return []
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+    axes.semilogy(history.loss, label="training")
+    axes.semilogy(history.val_loss, label="held out")
+    axes.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error", title="Loss")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(out / "loss.png", dpi=150)
+    pyplot.close(figure)
+
+    figure, axes = pyplot.subplots(figsize=(6, 5.4), layout="constrained")
+    if classes:
+        counts = [[0] * len(classes) for _ in classes]
+        for a, p in zip(actual, predicted, strict=True):
+            counts[classes.index(a)][classes.index(p)] += 1
+        axes.imshow(counts, cmap="Blues")
+        names = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
+        names = [name.replace("$", r"\$") for name in names]  # no mathematics in labels
+        axes.set_xticks(
+            range(len(names)), names, rotation=45 if len(max(names, key=len)) > 3 else 0
+        )
+        axes.set_yticks(range(len(names)), names)
+        most = max(map(max, counts))
+        for i, row in enumerate(counts):
+            for j, count in enumerate(row):
+                colour = "white" if 2 * count > most else "black"
+                axes.text(j, i, str(count), ha="center", va="center", color=colour)
+    else:
+        axes.scatter(actual, predicted, s=14, alpha=0.7)
+        ends = [min(actual), max(actual)]
+        axes.plot(ends, ends, color="black", linewidth=1)
+    across, up = ("predicted", "actual") if classes else ("actual", "predicted")
+    axes.set(xlabel=across, ylabel=up, title="Held-out rows")
+    figure.savefig(out / "held_out.png", dpi=150)
+    pyplot.close(figure)
+    return [out / "loss.png", out / "held_out.png"]

@@ -1,0 +1,291 @@
+"""The command line: what it prints, what it writes, and what it says of bad input."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd_bp.cli import main
+from autograd_bp.formula import FUNCTIONS, Formula
+
+NUMBERS = st.floats(-3.0, 3.0)
+
+
+@pytest.fixture
+def run(capsys):
+    """What a command prints; the exit code must be 0."""
+
+    def call(*arguments):
+        assert main(list(arguments)) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def complain(capsys):
+    """What a command says on standard error; the exit code must be 2."""
+
+    def call(*arguments):
+        assert main(list(arguments)) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err
+
+    return call
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return str(path)
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+@st.composite
+def texts(draw, depth=3):
+    """Formulas of arithmetic and smooth functions, in Python's own syntax."""
+    if depth == 0 or draw(st.booleans()):
+        return draw(st.sampled_from(["x", "y", "2", "0.5", "pi"]))
+    a, b = draw(texts(depth=depth - 1)), draw(texts(depth=depth - 1))
+    return draw(st.sampled_from([f"({a} + {b})", f"({a})*({b})", f"({a}) - ({b})", f"-({a})",
+                                 f"sin({a})", f"tanh({b})", f"({a})**2"]))  # fmt: skip
+
+
+@given(texts(), NUMBERS, NUMBERS)
+def test_a_formula_is_what_python_reads(text, x, y):
+    names = {"x": x, "y": y, "pi": math.pi, "sin": math.sin, "tanh": math.tanh}
+    truth = eval(text, {"__builtins__": {}}, names)
+    assert Formula(text)({"x": x, "y": y}) == pytest.approx(truth, rel=1e-12, abs=1e-12)
+
+
+def evaluated(text):
+    formula = Formula(text)
+    return formula(dict.fromkeys(formula.names, 0.5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')", "x.__class__", "(lambda: 1)()", "[x for x in (1, 2)]",
+        "'a'*10", "x if x else y", "x < y", "x and y", "x[0]", "f'{x}'", "x := 1", "print(x)",
+        "exp(x=1)", "exp(*x)", "True", "None", "1j", "b'x'", "x ^ 2", "", "x +", "x;y", "x\ny",
+        "exp()", "exp(x, y)", "await x", "...", "\0", "x" + "+x" * 6000, "(" * 3000 + "x",
+        "-" * 3000 + "x", "{}", "x @ y", "x // y", "~x", "not x",
+    ],
+)  # fmt: skip
+def test_all_other_syntax_is_refused(text):
+    with pytest.raises(ValueError, match=r".+"):
+        evaluated(text)
+
+
+def test_powers_do_not_take_forever():
+    assert Formula("9**9**9**9")({}) == math.inf
+
+
+def test_every_function_can_be_called():
+    for name, function in FUNCTIONS.items():
+        operands = {"polygamma": "0.0, x", "clip": "x, 0.0, 1.0"}.get(name)
+        for text in (operands, "x", "x, 0.5"):
+            if text is None:
+                continue
+            try:
+                found = Formula(f"{name}({text})")({"x": 0.75})
+            except ValueError:
+                continue
+            assert isinstance(found, float)
+            break
+        else:
+            pytest.fail(f"{name}: {function}")
+
+
+# --- commands on formulas -------------------------------------------------------------------------
+
+
+def test_diff(run):
+    found = json.loads(run("diff", "tanh(2*x + y)**2", "x=0.7", "y=-1", "--hessian", "--json"))
+    t = math.tanh(0.4)
+    first = 2 * t * (1 - t * t)
+    second = 2 * (1 - t * t) * (1 - 3 * t * t)
+    assert found["value"] == pytest.approx(t * t, rel=1e-14)
+    assert found["gradient"] == pytest.approx({"x": 2 * first, "y": first}, rel=1e-13)
+    assert found["finite differences"] == pytest.approx(found["gradient"], rel=1e-7)
+    assert found["hessian"]["x"] == pytest.approx({"x": 4 * second, "y": 2 * second}, rel=1e-12)
+    text = run("diff", "x*y", "x=2", "y=3")
+    assert "∂/∂x = 3.0" in text
+    assert "∂/∂y = 2.0" in text
+
+
+def test_what_json_lacks_is_text(run):
+    found = json.loads(run("diff", "exp(x)", "x=1000", "--json"))
+    assert found["value"] == "inf"
+
+
+def test_pictures_and_pages(run, tmp_path):
+    picture, page = tmp_path / "new" / "g.svg", tmp_path / "s.html"
+    run("draw", "x*y + x", "x=2", "y=3", "-o", str(picture))
+    assert picture.read_bytes().lstrip().startswith(b"<?xml")
+    run("steps", "x*y + x", "x=2", "y=3", "-o", str(page))
+    assert "x*y + x" in page.read_text("utf-8")
+    assert "∂C/∂y = " in run("explain", "x*y + x", "x=2", "y=3", "--of", "y")
+    assert r"\frac" in run("explain", "x*y + x", "x=2", "y=3", "--latex")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["diff", "x*y", "x=1"], "needs a number for y"),
+        (["diff", "x", "x=1", "z=2"], "has no z; its names are x"),
+        (["diff", "x", "x"], "such as x=0.5"),
+        (["diff", "x", "x=abc"], "such as x=0.5"),
+        (["diff", "log(x)", "x=-1"], "log(x) is defined for x > 0"),
+        (["diff", "1/x", "x=0"], "b != 0"),
+        (["draw", "x*2", "x=1", "-o", "g.gif"], "must end in .svg"),
+        (["draw", "1 + 2"], "depends on no name"),
+        (["explain", "x*2", "x=1", "--of", "q"], "--of must be one of x"),
+        (["train", "moons", "--layers", "4,x"], "sizes with commas between"),
+        (["train", "moons", "--activation", "tnh"], "activation must be one of"),
+        (["train", "/nonexistent/a.csv"], "No such file"),
+    ],
+)
+def test_errors_are_one_paragraph(complain, arguments, match):
+    said = complain(*arguments)
+    assert match in said
+    assert said.count("\n") == 1
+
+
+def test_as_a_process():
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "autograd_bp", *arguments], capture_output=True, text=True,
+            encoding="utf-8", check=False,
+        )  # fmt: skip
+
+    done = call("diff", "x**2", "x=3", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["gradient"] == {"x": 6.0}
+    done = call("diff", "x.y")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_completion(capsys):
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", "bash"])
+    assert end.value.code == 0
+    assert "hessian" in capsys.readouterr().out
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory):
+    datasets = pytest.importorskip("sklearn.datasets")
+    data = datasets.load_iris()
+    rows = [
+        [*x, f"I. {data.target_names[k]}"]
+        for x, k in zip(data.data.tolist(), data.target, strict=True)
+    ]
+    path = tmp_path_factory.mktemp("iris") / "iris.csv"
+    return write_csv(path, ["a", "b", "c", "d", "species"], rows)
+
+
+@pytest.fixture(scope="module")
+def trained(iris, tmp_path_factory):
+    pytest.importorskip("safetensors")
+    out = tmp_path_factory.mktemp("out")
+    arguments = ["train", iris, "--target", "species", "--layers", "8", "-o", str(out), "--json"]
+    assert main([*arguments, "--epochs", "60"]) == 0
+    return out
+
+
+def test_train_and_predict(run, iris, trained):
+    assert {path.name for path in trained.iterdir()} >= {"model.safetensors", "loss.png"}
+    predictions = json.loads(run("predict", str(trained / "model.safetensors"), iris, "--json"))
+    with Path(iris).open(encoding="utf-8") as file:
+        species = [row["species"] for row in csv.DictReader(file)]
+    right = np.mean([p == s for p, s in zip(predictions["predictions"], species, strict=True)])
+    assert right > 0.93
+
+
+def test_the_order_of_columns_is_free(run, iris, trained, tmp_path):
+    with Path(iris).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = ["d", "extra", "b", "a", "c"]
+    shuffled = [[row.get(name, "?") for name in names] for row in rows]
+    other = write_csv(tmp_path / "other.csv", names, shuffled)
+    model = str(trained / "model.safetensors")
+    assert run("predict", model, other) == run("predict", model, iris)
+
+
+def test_a_quantity(run, tmp_path):
+    pytest.importorskip("safetensors")
+    x = np.linspace(-1.0, 1.0, 200)
+    path = write_csv(tmp_path / "t.csv", ["y", "x"], zip(1e6 * (3 * x + 1), x, strict=True))
+    arguments = ["--target", "y", "--layers", "4", "--epochs", "80", "-o", str(tmp_path / "out")]
+    report = json.loads(run("train", path, *arguments, "--json"))
+    assert report["kind"] == "a quantity"
+    assert report["held-out R²"] > 0.97
+
+
+def test_export_to_c(run, iris, trained, tmp_path):
+    run("export", str(trained / "model.safetensors"), "--to", "c", "-o", str(tmp_path / "n.c"))
+    assert "void network(const double *features" in (tmp_path / "n.h").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "a header and no rows"),
+        ("a,a\n1,2\n", "the header has a twice"),
+        ("a,\n1,2\n", "a column without a name"),
+        ("a,b\n1,2\n3\n", "row 3: 1 cells, and the header has 2"),
+        ("a,b\n1,2\n,4\n", "row 3, column 'a': the value is missing"),
+        ("a,b\n1,2\nx,4\n", "row 3, column 'a': 'x' is no finite number"),
+        ("a,b\n1,2\nnan,4\n", "row 3, column 'a': 'nan' is no finite number"),
+        ("a,b\n1,2\n3,\n", "row 3, column 'b': the value is missing"),
+        ("b\n1\n2\n", "no column besides the target"),
+        ("a,b\n1,2\n", "takes a few rows"),
+        ('a,b\n1,"2\n', "row"),
+    ],
+)
+def test_bad_tables(complain, tmp_path, text, match):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    assert match in complain("train", str(path), "-o", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_target_that_is_no_column(complain, iris):
+    assert "has no column 'colour'; its columns are a, b" in complain(
+        "train", iris, "--target", "colour"
+    )
+
+
+def test_foreign_models(complain, iris, trained, tmp_path):
+    from nn import MLP, save
+
+    other = tmp_path / "other.safetensors"
+    save(other, MLP(4, [3], seed=0))
+    assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    kept = {"columns": ["a"] * 4, "means": [0] * 4, "scales": [0] * 4, "target": "t",
+            "classes": ["p", "q", "r"], "target_mean": 0, "target_scale": 1}  # fmt: skip
+    for network in ("[]", "{", '{"columns": 3}', json.dumps(kept)):  # no scale may be 0
+        save(other, MLP(4, [3], seed=0), metadata={"network": network})
+        assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    assert "safetensors" in complain("predict", iris, iris)
+    whole = (trained / "model.safetensors").read_bytes()
+    other.write_bytes(whole[: len(whole) // 2])
+    assert "safetensors" in complain("predict", str(other), iris)
