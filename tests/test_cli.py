@@ -289,3 +289,10 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     whole = (trained / "model.safetensors").read_bytes()
     other.write_bytes(whole[: len(whole) // 2])
     assert "safetensors" in complain("predict", str(other), iris)
+
+
+def test_the_readme_shows_what_is_printed(run):
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    arguments = ["diff", "tanh(2*x + y)**2", "x=0.7", "y=-1"]
+    command = '$ autograd-bp diff "tanh(2*x + y)**2" x=0.7 y=-1\n'
+    assert command + run(*arguments) in readme
