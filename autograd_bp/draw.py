@@ -223,6 +223,27 @@ class _Plan:
             picture.attr(label=_legend({self.roles[i] for i in shown}), labelloc="b")
         return picture
 
+    def drop_frames(self) -> None:
+        """Draw open scopes without their frames, which Graphviz cannot always do."""
+        self.homes = [home if self.folds[home] else () for home in self.homes]
+        self.scopes = {path: name for path, name in self.scopes.items() if self.folds[path]}
+
+    def length(self) -> int:
+        """How many ranks the edges between boxes span together, each node as near to the root
+        as can be. Graphviz puts a point of its own on each, and takes time by them.
+        """
+        rank = dict.fromkeys(self.nodes, 0)
+        for node in reversed(self.nodes):
+            for parent in node.parents:
+                rank[parent] = max(rank[parent], rank[node] + 1)
+        box_of = dict(zip(self.nodes, self.boxes, strict=True))
+        return sum(
+            rank[parent] - rank[node]
+            for node in self.nodes
+            for parent in set(node.parents)
+            if box_of[parent] != box_of[node]
+        )
+
     def _lines(self) -> Lines:
         box_of = dict(zip(self.nodes, self.boxes, strict=True))
         lines: Lines = {}

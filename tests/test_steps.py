@@ -4,6 +4,7 @@ import json
 import math
 import re
 from html import escape
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,18 @@ from hypothesis import strategies as st
 from pages import Page
 from strategies import eager, expressions
 
-from autograd_bp import Value, custom, dot, logsumexp, mean, relu, scope, steps, topological_order
+from autograd_bp import (
+    Value,
+    custom,
+    dot,
+    logsumexp,
+    mean,
+    relu,
+    scope,
+    steps,
+    sum_of,
+    topological_order,
+)
 from autograd_bp.steps import backward, notation
 from nn import MLP, mse
 
@@ -262,6 +274,21 @@ def test_many_scopes_are_not_combined():
         with scope(f"s{k}"):
             x = x.sin()
     assert len(steps(x).data["views"]) == 8
+
+
+@pytest.mark.parametrize("n", [120, 1200])
+def test_no_edge_is_lost_where_scopes_are_tangled(n):
+    random = Random(0)
+    x = [Value(0.5, "x"), Value(0.7, "y")]
+    for k in range(n):
+        with scope(f"part {3 * k // n}"):
+            x.append(random.choice(x) + random.choice(x))
+    root = sum_of(x)
+    view = max(steps(root).data["views"], key=lambda view: len(view["boxes"]))
+    nodes = topological_order(root)
+    position = {node: i for i, node in enumerate(nodes)}
+    expected = {(f"n{position[p]}", f"n{i}") for i, y in enumerate(nodes) for p in y.parents}
+    assert {(tail, head) for tail, head, *_ in view["edges"]} == expected
 
 
 def test_scopes_of_the_same_shape_of_name():

@@ -244,7 +244,7 @@ def test_a_step_inside_a_folded_scope_marks_its_box(visit):
 
 
 def camera(tab):
-    return tab.get_attribute("#world", "transform")
+    return tab.get_attribute(".world:has(#boxes)", "transform")
 
 
 def test_zoom_pan_and_the_whole_graph(visit):
@@ -262,6 +262,27 @@ def test_zoom_pan_and_the_whole_graph(visit):
     tab.mouse.wheel(0, -300)
     tab.click("#fit")
     assert camera(tab) == whole
+
+
+def test_of_many_scopes_in_a_large_graph_all_can_be_opened(visit):
+    x = Value(0.5, "x")
+    for name in ["first", "second", "third"]:
+        with scope(name):
+            for _ in range(101):
+                x = x.tanh()
+    tab = visit(steps(x).html())
+    choices = tab.locator("#choices button")
+    closed = tab.locator("#choices [aria-expanded=false]")
+    assert closed.count() == choices.count() == 3
+    for name in ["first", "second"]:  # not every combination has been laid out
+        tab.get_by_role("button", name=name, exact=True).click()
+    assert closed.count() == 0
+    tab.get_by_role("button", name="second", exact=True).click()
+    assert (
+        tab.get_by_role("button", name="second", exact=True).get_attribute("aria-expanded")
+        == "false"
+    )
+    assert closed.count() == 2
 
 
 def test_of_a_large_graph_only_what_is_seen_is_in_the_document(visit):

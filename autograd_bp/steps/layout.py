@@ -29,36 +29,39 @@ it writes JSON. It is a character for private use; views have backslashes again.
 MOST_COMBINED = 4  # scopes, and
 SMALL = 300  # nodes, up to which every combination of open and folded scopes is laid out
 MOST_ALONE = 12  # scopes, up to which there is a view for each one open alone
+TANGLED = 5000  # ranks that all edges span together, from which there are fewer niceties
 
 
 def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
     """The views of a graph in topological order; the one to begin with comes first."""
     everything = Plan(list(nodes), None, ())
     scopes = [path[0] for path in everything.scopes if len(path) == 1]
-    found = [_view(list(nodes), scopes, opened) for opened in _choices(scopes, len(nodes))]
+    choices = _choices(scopes, len(nodes), everything.length() > TANGLED)
+    found = [_view(list(nodes), scopes, opened) for opened in choices]
     text = json.dumps(found, ensure_ascii=False).replace(BACKSLASH, "\\\\")
     result: list[dict[str, Any]] = json.loads(text)
     return result
 
 
-def _choices(scopes: Sequence[str], n: int) -> Iterable[Sequence[str]]:
+def _choices(scopes: Sequence[str], n: int, tangled: bool) -> Iterable[Sequence[str]]:
     """Which scopes to open in each view."""
     if not scopes:
         return [()]
     if n <= SMALL and len(scopes) <= MOST_COMBINED:
         sizes = range(len(scopes), -1, -1)
         return itertools.chain.from_iterable(itertools.combinations(scopes, k) for k in sizes)
-    alone = [(scope,) for scope in scopes] if 1 < len(scopes) <= MOST_ALONE else []
+    few = 1 < len(scopes) <= MOST_ALONE and not tangled
+    alone = [(scope,) for scope in scopes] if few else []
     all_and_none: list[Sequence[str]] = [scopes, ()] if n <= SMALL else [(), scopes]
     return [*all_and_none, *alone]
 
 
 def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
     plan = Plan(nodes, None, [scope for scope in scopes if scope not in opened])
-    picture = plan.picture("LR", legend=False)
-    if len(set(plan.boxes)) > SMALL:
-        picture.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
-    graph = json.loads(picture.pipe(format="json", encoding="utf-8"))
+    graph = _laid_out(plan)
+    if any("pos" not in edge for edge in graph.get("edges", [])):  # Graphviz lost it
+        plan.drop_frames()
+        graph = _laid_out(plan)
     left, bottom, right, top = map(float, graph["bb"].split(","))
     layout = _Layout(left, top)
     objects = graph.get("objects", [])
@@ -85,6 +88,18 @@ def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> d
             name: [path[0], inside[name]] for path, name in plan.scopes.items() if name in inside
         },
     }
+
+
+def _laid_out(plan: Plan) -> Any:
+    tangled = plan.length() > TANGLED
+    if tangled:  # with frames, Graphviz loses edges, or ends the whole process
+        plan.drop_frames()
+    picture = plan.picture("LR", legend=False)
+    if len(set(plan.boxes)) > SMALL:
+        picture.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
+    if tangled:  # it would take minutes, most of them for fewer crossings
+        picture.attr("graph", nslimit="0.1", nslimit1="0.1", mclimit="0.05", splines="line")
+    return json.loads(picture.pipe(format="json", encoding="utf-8"))
 
 
 class _Layout:
@@ -118,6 +133,8 @@ class _Layout:
                 _, y = self.point(*step["pt"])
                 style = "s" if raised else "b" if bold else "f" if faint else ""
                 lines.setdefault(y, []).append([step["text"], style])
+        for runs in lines.values():  # without the room for browsers that set it wider
+            runs[-1][0] = runs[-1][0].rstrip("\N{NO-BREAK SPACE}")
         return [[y, runs] for y, runs in lines.items()]
 
     def frame(self, thing: Any, title: str) -> list[Any]:

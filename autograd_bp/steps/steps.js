@@ -69,6 +69,7 @@ let camera = { x: 0, y: 0, scale: 1 }; // the point of the graph in the corner, 
 let size = { width: 0, height: 0 }; // of the stage
 let whole = true; // whether the camera keeps the whole graph in sight
 let following = false;
+let shown = 0; // the step
 
 function open(view) {
   const boxes = view.boxes.map(([id, x, y, width, height, role, lines]) => ({ id, x, y, width, height, role, lines }));
@@ -87,7 +88,7 @@ function open(view) {
   const boxOf = nodes.map((_, i) => `n${i}`);
   for (const [id, [, inside]] of Object.entries(view.folded)) for (const i of inside) boxOf[i] = id;
   picture = { view, boxes, edges, between, boxOf, byId: new Map(boxes.map((box) => [box.id, box])), keepsAll: boxes.length <= KEPT };
-  stage.classList.toggle("large", !picture.keepsAll);
+  stage.parentElement.classList.toggle("large", !picture.keepsAll);
   stage.setAttribute("aria-label", `Graph of ${nodes.length} nodes`);
   $("frames").replaceChildren(...view.frames.map(([x, y, width, height, title]) =>
     make("svg:g", { class: "frame" }, make("svg:rect", { x, y, width, height, rx: 12 }), make("svg:text", { x: x + 10, y: y + 16 }, title))));
@@ -150,15 +151,15 @@ function squeeze(line, runs, width) {
   }
 }
 
-function edgeElement({ path, at: [x, y], text }) {
-  return make("svg:g", { class: "edge" }, make("svg:path", { d: path }), make("svg:text", { x, y: y + 3.5 }, text));
+function edgeElement({ path, at: [x, y], text }, state = "") {
+  return make("svg:g", { class: `edge ${state}` }, make("svg:path", { d: path }), make("svg:text", { x, y: y + 3.5 }, text));
 }
 
 // Brings the document in line with what the camera sees.
 function look() {
   const { x, y, scale } = camera;
-  $("world").setAttribute("transform", `scale(${scale}) translate(${-x} ${-y})`);
-  stage.classList.toggle("far", scale < FAR);
+  for (const world of document.querySelectorAll(".world")) world.setAttribute("transform", `scale(${scale}) translate(${-x} ${-y})`);
+  stage.parentElement.classList.toggle("far", scale < FAR);
   const [right, bottom] = [x + size.width / scale, y + size.height / scale];
   const seen = (part) => picture.keepsAll
     || (part.x < right && part.y < bottom && part.x + part.width > x && part.y + part.height > y);
@@ -169,12 +170,12 @@ function look() {
         if (!part.element) added.push(part.element = element(part));
       } else if (part.element) {
         part.element.remove();
-        part.element = part.state = null;
+        part.element = part.before = null;
       }
     }
     if (added.length) holder.append(...added);
   }
-  if (shown) mark(shown);
+  mark(shown);
 }
 
 // --- camera ---------------------------------------------------------------------------------------
@@ -269,17 +270,17 @@ function drawChoices() {
 function toggle(scope) {
   const isOpen = picture.view.open.includes(scope);
   const wanted = scopes.filter((s) => (s === scope ? !isOpen : picture.view.open.includes(s)));
-  const same = (list) => (view) => view.open.length === list.length && list.every((s) => view.open.includes(s));
-  // Not every combination has been laid out for a large graph, or for many scopes.
-  const fallback = isOpen ? [] : [scope];
-  open(page.views.find(same(wanted)) ?? page.views.find(same(fallback)) ?? page.views.find(same(isOpen ? [] : scopes)));
+  // Not every combination has been laid out for a large graph, or for many scopes: take the
+  // nearest of those that do what was asked for, with more open where two are as near.
+  const differences = ({ open }) => scopes.filter((s) => open.includes(s) !== wanted.includes(s)).length;
+  const found = page.views.filter((view) => view.open.includes(scope) !== isOpen);
+  found.sort((a, b) => differences(a) - differences(b) || b.open.length - a.open.length);
+  open(found[0]);
   redraw();
   $("choices").children[scopes.indexOf(scope)].focus({ preventScroll: true });
 }
 
 // --- one step on the screen -----------------------------------------------------------------------
-
-let shown = 0;
 
 // The explanation is open at first, where there is room for it.
 const help = document.querySelector(".help");
@@ -290,14 +291,11 @@ function showStep(k) {
   if (introducing && k > 0) introducing = help.open = false;
   document.body.classList.toggle("is-backward", k >= firstBackward);
   document.body.classList.toggle("is-forward", k < firstBackward);
-  mark(k);
+  if (following) follow(k); else mark(k);
   describe(k);
   drawQueue(k);
   $("tip").hidden = true;
-  if (following) follow(k);
 }
-
-let carrying = [];
 
 function mark(k) {
   const { phase, node: active } = steps[k];
@@ -311,23 +309,23 @@ function mark(k) {
     if (!part.element) continue;
     const i = part.node;
     const waiting = i !== undefined && k < (computedAt.get(i) ?? 0);
-    const state = [part.role, waiting && "waiting", part.id === activeBox && "active", touched.has(part.id) && part.id !== activeBox && "touched"].filter(Boolean).join(" ");
-    const grad = known[i] ? number(grads[i]) : "·";
-    const full = `${state} ${known[i] ? grads[i] : ""}`;
-    if (part.state === full) continue;
-    part.state = full;
-    part.element.setAttribute("class", `box ${state}`);
+    const work = part.id === activeBox ? " active" : touched.has(part.id) ? " touched" : "";
+    const gradient = known[i] ? grads[i] : null;
+    const { before } = part;
+    if (before && before.waiting === waiting && before.work === work && Object.is(before.gradient, gradient)) continue;
+    part.before = { waiting, work, gradient };
+    part.element.setAttribute("class", `box ${part.role}${waiting ? " waiting" : ""}${work}`);
     if (i === undefined) continue;
+    const grad = known[i] ? number(gradient) : "·";
     const data = waiting ? "·" : number(nodes[i].data);
     part.data.textContent = ` ${data}   `;
     part.grad.textContent = ` ${grad}`;
     squeeze(part.numbers, [["data", "f"], [` ${data}    ${grad}`, ""], part.symbol], part.width);
     part.element.setAttribute("aria-label", `${nodes[i].name}: ${nodes[i].op || "given"}, data ${waiting ? "not yet computed" : data}, gradient ${known[i] ? grad : "not yet known"}`);
-    part.element.dataset.gradient = known[i] ? String(grads[i]) : "";
+    part.element.dataset.gradient = known[i] ? String(gradient) : "";
   }
-  for (const edge of carrying) edge.element?.classList.remove("carries");
-  carrying = parents.flatMap((p) => picture.between.get(`${box(p)} ${box(active)}`) ?? []);
-  for (const edge of carrying) edge.element?.classList.add("carries");
+  const carrying = [...new Set(parents.map(box))].flatMap((p) => picture.between.get(`${p} ${box(active)}`) ?? []);
+  $("carrying").replaceChildren(...carrying.filter((edge) => edge.element).map((edge) => edgeElement(edge, "carries")));
 }
 
 function line(symbols, numbers, note = "") {
@@ -339,6 +337,13 @@ function line(symbols, numbers, note = "") {
 }
 const sentence = (words) => make("p", { class: "plain" }, words);
 
+let leaves = null;
+function leavesByName() {
+  const { compare } = new Intl.Collator("en", { numeric: true }); // far quicker than localeCompare
+  leaves ??= [...nodes.keys()].filter((i) => nodes[i].op === "").sort((a, b) => compare(nodes[a].name, nodes[b].name));
+  return leaves;
+}
+
 const LINES = 40; // a sum of a thousand terms is not read to its end
 
 function describe(k) {
@@ -346,8 +351,7 @@ function describe(k) {
   const say = (where, headline, ...lines) => {
     $("phase").textContent = where;
     $("headline").textContent = headline;
-    const more = lines.length > LINES ? [sentence(`… and ${lines.length - LINES} more`)] : [];
-    $("formula").replaceChildren(...lines.slice(0, LINES), ...more);
+    $("formula").replaceChildren(...lines);
   };
   if (phase === "start") {
     const given = nodes.length - page.forward.length;
@@ -362,11 +366,9 @@ function describe(k) {
   } else if (phase === "backward") {
     describeBackward(i, k, say);
   } else {
-    const leaves = nodes.map((node, j) => ({ ...node, j })).filter((node) => node.op === "");
-    leaves.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
     const { grads } = gradientsAfter(k);
-    const list = make("ul", { id: "gradients" }, ...leaves.map(({ name, j }) =>
-      make("li", { "data-node": j, "data-gradient": String(grads[j]) }, `${derivative(C, name)} = ${number(grads[j])}`)));
+    const list = make("ul", { id: "gradients" }, ...leavesByName().map((j) =>
+      make("li", { "data-node": j, "data-gradient": String(grads[j]) }, `${derivative(C, nodes[j].name)} = ${number(grads[j])}`)));
     say("Done", "Every gradient is known",
       sentence(`To make ${C} a little smaller, move each number that may be changed against its gradient: that is gradient descent.`), list);
   }
@@ -378,7 +380,7 @@ function describeBackward(i, k, say) {
   const grad = before[i];
   const y = number(grad);
   const isDelta = roles[i] === "pre-activation";
-  const lines = parents.map((p, j) => {
+  const lines = parents.slice(0, LINES).map((p, j) => {
     const from = before[p];
     before[p] += grad * d[j];
     const product = `${y} · ${number(d[j])}`;
@@ -390,6 +392,7 @@ function describeBackward(i, k, say) {
       [rule, sum].filter(Boolean).join("; "),
     );
   });
+  if (parents.length > LINES) lines.push(sentence(`… and ${parents.length - LINES} more`));
   const p = nodes[parents[0]].name;
   const why = sentence(
     `If ${p} grows by a little ε, ${name} changes by ${number(d[0])}·ε, and ${C} by ${y} times that.${parents.length > 1 ? " Likewise for the others." : ""}`);
