@@ -28,6 +28,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -410,6 +411,17 @@ def _generator(seed: int | random.Random | None) -> random.Random:
             f"seed must be a whole number, a random.Random or None, got {seed!r}; write seed=0"
         )
     return seed if isinstance(seed, random.Random) else random.Random(seed)
+
+
+def package(name: str, user: str, extra: str) -> Any:
+    """A package that only ``user`` needs; ImportError says which extra brings it along."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{user} needs the package {name.split('.')[0]}, which cannot be imported ({error}); "
+            f'run pip install "autograd-bp[{extra}]"'
+        ) from error
 
 
 def some(names: Sequence[object]) -> str:

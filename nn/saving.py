@@ -29,13 +29,12 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from autograd_bp import Value
 from autograd_bp.files import write_whole
-from nn.modules import MLP, Module, finite, some, uninterrupted
+from nn.modules import MLP, Module, finite, package, some, uninterrupted
 from nn.optim import Optimizer
 
 if TYPE_CHECKING:
@@ -295,7 +294,8 @@ def _mlp(path: PathLike, arrays: Mapping[str, Array], metadata: Mapping[str, str
 
 
 def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]) -> Path:
-    np, safetensors = _package("numpy"), _package("safetensors.numpy")
+    np = package("numpy", "saving", "save")
+    safetensors = package("safetensors.numpy", "saving", "save")
     tensors = {
         name: np.array(items, dtype=np.float64).reshape(shape)
         for name, (shape, items) in arrays.items()
@@ -304,8 +304,8 @@ def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]
 
 
 def _read(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
-    safetensors = _package("safetensors")
-    _package("numpy")
+    safetensors = package("safetensors", "saving", "save")
+    package("numpy", "saving", "save")
     path = Path(path)
     with path.open("rb"):
         pass  # what the system has to say of the path, it says in its own words
@@ -323,16 +323,6 @@ def _read(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
             f"{path} is not a whole safetensors file of real numbers: {_short(str(error))}"
         ) from error
     return arrays, metadata
-
-
-def _package(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"saving needs the package {name.split('.')[0]}, which cannot be imported ({error}); "
-            'run pip install "autograd-bp[save]"'
-        ) from error
 
 
 def _short(x: object) -> str:
