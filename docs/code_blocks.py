@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def blocks(page: Path) -> Iterator[Block]:
 def pairs(page: Path) -> Iterator[tuple[Block, Block]]:
     """Each block for a peer, with the block of this library that stands beside it."""
     found = list(blocks(page))
-    for peer, own in zip(found, found[1:], strict=False):
+    for peer, own in pairwise(found):
         if peer.title in PEERS:
             yield peer, own
 
