@@ -39,6 +39,9 @@ LINK = re.compile(r"(!?)\[([^]\n]*)\]\(([^)\s]+)\)")
 FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
 )  # fmt: skip
+PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
+"""A prime stands as high as it should already; as an exponent it would be raised twice."""
+
 EMBEDDED = re.compile(r'<p><a class="embedded( \w+)?" href="([^"]+)">(.*?)</a></p>')
 
 
@@ -46,7 +49,10 @@ def on_files(files: Files, config: Any) -> Files:
     """Add what is made."""
 
     def add(path: str, content: str | bytes) -> None:
-        files.append(File.generated(config, path, content=content))
+        file = File.generated(config, path, content=content)
+        if file.dest_uri in {other.dest_uri for other in files}:
+            raise FileExistsError(f"{path} would replace a page of the site; give it another name")
+        files.append(file)
 
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         add(AT_ROOT[name], at_root((ROOT / name).read_text(encoding="utf-8")))
@@ -81,7 +87,8 @@ def on_page_content(html: str, **kwargs: Any) -> str:
 
 def _mathml(formula: re.Match[str]) -> str:
     display = "block" if formula[2] == "[" else "inline"
-    return convert(html.unescape(formula[3]), display=display)
+    mathml = convert(html.unescape(formula[3]), display=display)
+    return PRIME.sub(r"<mrow>\1<mo>&#x02032;</mo></mrow>", mathml)
 
 
 def at_root(markdown: str) -> str:

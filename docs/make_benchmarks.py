@@ -20,6 +20,7 @@ from autograd_bp.files import write_whole
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "pages" / "benchmarks"
+MEASURED = ["autograd_bp", "nn", "benchmarks"]
 SHORT = ["micrograd_demo", "transformer", "nary", "scaling", "memory"]
 
 
@@ -39,13 +40,15 @@ def _processor() -> str:
 
 def page(name: str) -> str:
     """Run a benchmark; return its page."""
-    commit = _output("git", "describe", "--always", "--dirty", "--exclude", "*")
+    # The commit that last changed what is measured: others come and go with the site's text.
+    commit = _output("git", "log", "-1", "--format=%h", "--", *MEASURED)
+    changed = " with changes" if _output("git", "status", "--porcelain", "--", *MEASURED) else ""
     table = _output(sys.executable, "-m", f"benchmarks.{name}")
     today = datetime.now(timezone.utc).date()
     return (
         f"---\nhide: [toc]\n---\n# benchmarks.{name}\n\n"
-        f"Printed by `python -m benchmarks.{name}` on {today}, at commit `{commit}`. Engine "
-        f"{'compiled' if compiled else 'interpreted'}, Python {platform.python_version()}, "
+        f"Printed by `python -m benchmarks.{name}` on {today}, at commit `{commit}`{changed}. "
+        f"Engine {'compiled' if compiled else 'interpreted'}, Python {platform.python_version()}, "
         f"{platform.system()}, {_processor()}, {os.cpu_count()} cores.\n\n{table}\n"
     )
 
