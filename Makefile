@@ -7,7 +7,8 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 
-.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance lint hooks bench readme clean
+.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance sanitize lint hooks \
+	bench readme docs bench-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -36,6 +37,9 @@ test-fallback:  ## an installation without a C compiler works, interpreted
 	cd .venv-fallback && bin/python -c "from autograd_bp import *; from autograd_bp import compiled; \
 	x = Value(3.0); (x * x).backward(); assert x.grad == 6.0 and not compiled"
 
+sanitize: $(VENV)/.dev  ## the compiled modules under the address sanitizer
+	tests/sanitize.sh $(BIN)/python
+
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,8 +54,14 @@ bench: $(VENV)/.bench  ## the speed tables, side by side with peers
 readme: $(VENV)/.dev  ## make the README's table of operations and pictures anew
 	$(BIN)/python docs/make_readme.py
 
+docs: $(VENV)/.docs  ## build the site, every warning an error, into site/
+	$(BIN)/mkdocs build --quiet
+
+bench-pages: $(VENV)/.bench  ## run the short benchmarks anew into the site's pages
+	$(BIN)/python docs/make_benchmarks.py
+
 clean:  ## remove environments, builds and outputs
-	rm -rf .venv* build dist out *.egg-info autograd_bp/*.so autograd_bp/program/*.so
+	rm -rf .venv* build dist out site *.egg-info autograd_bp/*.so autograd_bp/program/*.so
 
 # One stamp for each set of extras, renewed when the project or the compiled files change.
 $(VENV)/.%: $(PROJECT)

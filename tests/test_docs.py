@@ -19,6 +19,11 @@ import autograd_bp
 import nn
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "docs"))
+
+import code_blocks  # noqa: E402 (it is no package's, but the site's)
+
+PAGES = sorted(code_blocks.PAGES.rglob("*.md"))
 
 
 def modules():
@@ -88,3 +93,66 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     session = {"__name__": "readme"}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), session)
+
+
+# --- the site -------------------------------------------------------------------------------------
+
+
+def name_of(page):
+    return page.relative_to(code_blocks.PAGES).as_posix()
+
+
+def test_the_site_has_pages_with_code():
+    assert len([page for page in PAGES if any(code_blocks.blocks(page))]) >= 18
+
+
+@pytest.mark.parametrize(
+    "page",
+    # Code that stands in pairs is run below.
+    [p for p in PAGES if any(code_blocks.blocks(p)) and not any(code_blocks.pairs(p))],
+    ids=name_of,
+)
+def test_the_code_of_a_page_prints_what_the_page_says(page, tmp_path):
+    code_blocks.run(page, tmp_path)
+    assert set(code_blocks.makes(page)) <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("peer", "own"),
+    [pair for page in PAGES for pair in code_blocks.pairs(page)],
+    ids=lambda block: block.title,
+)
+def test_code_side_by_side_prints_the_same(peer, own):
+    assert own.title == "autograd-bp"
+    printed = code_blocks.printed(own, {"__name__": "own"})
+    assert printed.strip()
+    pytest.importorskip(code_blocks.PEERS[peer.title])
+    assert printed == code_blocks.printed(peer, {"__name__": "peer"})
+
+
+def test_a_page_that_says_something_else_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    text = '```python\nprint(1 + 1)\n```\n\n```text title="Output"\n3\n```\n'
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError, match="says that this code prints"):
+        code_blocks.run(page, tmp_path)
+
+
+def test_the_chinese_chapter_has_the_same_code_and_formulas():
+    def parts(name):
+        page = code_blocks.PAGES / "tutorial" / name
+        formulas = re.findall(r"\$\$.*?\$\$", page.read_text(encoding="utf-8"), re.DOTALL)
+        return list(code_blocks.blocks(page)), formulas
+
+    assert parts("delta.zh.md") == parts("delta.md")
+    assert min(map(len, parts("delta.md"))) > 5
+
+
+def test_the_reference_has_every_public_name():
+    text = "\n".join(page.read_text("utf-8") for page in PAGES if page.parent.name == "reference")
+    found = set(re.findall(r"^::: (\S+)", text, re.MULTILINE))
+    table = {op.name for op in autograd_bp.ops.TABLE}  # the page of operations has them all
+    public = {f"autograd_bp.{n}" for n in dir(autograd_bp) if n in autograd_bp._IN_PROGRAM}
+    public |= {f"autograd_bp.{n}" for n in autograd_bp.__all__ if n not in table}
+    public |= {f"nn.{name}" for name in nn.__all__}
+    assert public - found == set()

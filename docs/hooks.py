@@ -1,0 +1,139 @@
+"""What the site has that nobody types: MkDocs calls the functions ``on_…`` while it builds.
+
+- Pages and pictures that a page's own code writes, such as a step page: its front matter names
+  them, ``makes: [neuron.html]``, and the code of the page is run to have them.
+- The README as the home page, CONTRIBUTING, CHANGELOG, the examples' source.
+- The table of operations. Formulas as MathML, which browsers set without a script.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import posixpath
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import code_blocks
+import make_readme
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parent.parent
+AT_ROOT = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "docs/images/neuron.svg": "images/neuron.svg",
+    "#operations": "reference/operations.md",
+}
+"""Where what the README and its like link to stands in the site."""
+
+SOURCES = [
+    *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("examples/*.py")),
+    "autograd_bp/value.py", "autograd_bp/ops.py", "nn/delta.py",
+]  # fmt: skip
+LINK = re.compile(r"(!?)\[([^]\n]*)\]\(([^)\s]+)\)")
+FORMULA = re.compile(
+    r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
+)  # fmt: skip
+PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
+"""A prime stands as high as it should already; as an exponent it would be raised twice."""
+
+EMBEDDED = re.compile(r'<p><a class="embedded( \w+)?" href="([^"]+)">(.*?)</a></p>')
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add what is made."""
+
+    def add(path: str, content: str | bytes) -> None:
+        file = File.generated(config, path, content=content)
+        if file.dest_uri in {other.dest_uri for other in files}:
+            raise FileExistsError(f"{path} would replace a page of the site; give it another name")
+        files.append(file)
+
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        add(AT_ROOT[name], at_root((ROOT / name).read_text(encoding="utf-8")))
+    add("images/neuron.svg", (ROOT / "docs/images/neuron.svg").read_bytes())
+    for source in SOURCES:
+        add(_page_of(source), _source_page(source))
+    add("examples.md", _examples())
+    for page in sorted(code_blocks.PAGES.rglob("*.md")):
+        if code_blocks.makes(page):
+            with TemporaryDirectory() as folder:
+                code_blocks.run(page, Path(folder))
+                for name in code_blocks.makes(page):
+                    where = page.parent.relative_to(code_blocks.PAGES) / name
+                    add(where.as_posix(), (Path(folder) / name).read_bytes())
+    return files
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Put in the table of operations."""
+    return markdown.replace("<!-- operations -->", make_readme.table())
+
+
+def on_page_content(html: str, **kwargs: Any) -> str:
+    """Formulas as MathML, links marked ``{ .embedded }`` as frames."""
+    html = FORMULA.sub(_mathml, html)
+    return EMBEDDED.sub(
+        r'<iframe class="embedded\1" src="\2" title="\3" loading="lazy"></iframe>'
+        r'<p class="caption"><a href="\2">\3</a>, in a tab of its own</p>',
+        html,
+    )
+
+
+def _mathml(formula: re.Match[str]) -> str:
+    display = "block" if formula[2] == "[" else "inline"
+    mathml = convert(html.unescape(formula[3]), display=display)
+    return PRIME.sub(r"<mrow>\1<mo>&#x02032;</mo></mrow>", mathml)
+
+
+def at_root(markdown: str) -> str:
+    """A file at the root of the repository, with links that hold in the site.
+
+    The README's table of operations is left to the page that has it.
+    """
+    start, end = make_readme.START, make_readme.END
+    if start in markdown:
+        markdown = re.sub(
+            f"{re.escape(start)}.*{re.escape(end)}",
+            "[The table of operations](#operations)",
+            markdown,
+            flags=re.DOTALL,
+        )
+    return LINK.sub(_link, markdown)
+
+
+def _link(link: re.Match[str]) -> str:
+    target = link[3]
+    if "://" in target:
+        return link[0]
+    if target in SOURCES:
+        return f"[{link[2]}]({_page_of(target)})"
+    if target in AT_ROOT:
+        return f"{link[1]}[{link[2]}]({AT_ROOT[target]})"
+    if not (ROOT / target).exists():
+        raise FileNotFoundError(f"the README or its like links to {target}, which is not there")
+    return link[2]  # a file that the site does not have
+
+
+def _page_of(source: str) -> str:
+    return posixpath.join("source", source.removesuffix(".py") + ".md")
+
+
+def _source_page(source: str) -> str:
+    text = (ROOT / source).read_text(encoding="utf-8")
+    return f"---\nhide: [toc]\n---\n# {source}\n\n````python\n{text}````\n"
+
+
+def _examples() -> str:
+    lines = ["# Examples", "", "Each is a short program, and each is run by a test.", ""]
+    for source in SOURCES:
+        if source.startswith("examples/"):
+            tree = ast.parse((ROOT / source).read_text(encoding="utf-8"))
+            about = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+            lines.append(f"- [{Path(source).name}]({_page_of(source)}): {about}")
+    return "\n".join(lines) + "\n"
