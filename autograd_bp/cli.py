@@ -23,6 +23,7 @@ from autograd_bp.formula import Formula
 __all__ = ["main", "parser"]
 
 PICTURES = (".svg", ".png", ".pdf")
+FILES = {"c": "network.c", "onnx": "network.onnx", "torch": "network.pt"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,10 +93,10 @@ def parser() -> argparse.ArgumentParser:
     predict = command("predict", _predict, "what a saved network says of the rows of a table")
     predict.add_argument("model", type=Path, help="model.safetensors, as train writes it")
     predict.add_argument("data", type=Path, help="a .csv file with the columns of training")
-    export = command("export", _export, "a saved network as source code")
+    export = command("export", _export, "a saved network in another language")
     export.add_argument("model", type=Path, help="model.safetensors, as train writes it")
-    export.add_argument("--to", choices=["c"], default="c", help="portable C99")
-    export.add_argument("-o", "--out", type=Path, default=Path("network.c"))
+    export.add_argument("--to", choices=list(FILES), default="c", help="C99, ONNX, a state_dict")
+    export.add_argument("-o", "--out", type=Path, help="network.c, network.onnx or network.pt")
     return whole
 
 
@@ -246,9 +247,9 @@ def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from nn.tables import load_network
 
-    network = load_network(options.model)
-    network.to_c(options.out)
-    return {"file": str(options.out)}, f"{options.out}, with its header beside it"
+    out = options.out or Path(FILES[options.to])
+    load_network(options.model).export(options.to, out)
+    return {"file": str(out)}, str(out)
 
 
 def _shown(x: Any) -> str:

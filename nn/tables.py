@@ -9,6 +9,7 @@ quantity. What prediction needs is kept in the model's file, `nn.save` writes it
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -18,8 +19,9 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
+from autograd_bp.files import write_whole
 from nn.losses import cross_entropy, mse
-from nn.modules import MLP, finite, some
+from nn.modules import MLP, finite, package, some
 from nn.optim import Adam
 from nn.saving import load, read_metadata, save
 from nn.training import History, fit, outputs
@@ -160,16 +162,43 @@ class Network:
         kept = {name: getattr(self, name) for name in self.FIELDS}
         save(path, self.model, metadata={"network": json.dumps(kept)})
 
-    def to_c(self, path: Path) -> None:
-        """Write ``network(features, result, work)`` in C99, from raw features to raw outputs."""
-        from autograd_bp import trace
+    def folded(self) -> MLP:
+        """An MLP from raw features to raw outputs: what is linear around it goes into its weights.
 
-        def network(features: list[Any]) -> Any:
-            (row,) = self.standardised([features])
-            y: Any = self.model(row)
-            return y if self.classes else self.target_mean + self.target_scale * y
+        The outputs are the classes' scores, or the target in its own unit.
+        """
+        sizes = [len(layer.neurons) for layer in self.model.layers]
+        names = [layer.activation for layer in self.model.layers]
+        mlp = MLP(len(self.columns), sizes, names, seed=0)
+        mlp.load_state_dict(self.model.state_dict())
+        for neuron in mlp.layers[0].neurons:  # w·(x − m)/s + b
+            for w, m, s in zip(neuron.w, self.means, self.scales, strict=True):
+                w.data /= s
+                neuron.b.data -= w.data * m
+        for neuron in mlp.layers[-1].neurons:  # linear, so it may be stretched
+            for p in neuron.parameters():
+                p.data *= self.target_scale
+            neuron.b.data += self.target_mean
+        return mlp
 
-        trace(network, [0.0] * len(self.columns)).to_c(path, "network")
+    def export(self, to: str, path: Path) -> None:
+        """Write `folded` as source in C, a file for ONNX, or the state_dict of an nn.Sequential."""
+        mlp = self.folded()
+        if to == "c":
+            from autograd_bp import trace
+
+            trace(lambda features: mlp(features), [0.0] * len(self.columns)).to_c(path, "network")
+        elif to == "onnx":
+            from nn.export import to_onnx
+
+            to_onnx(mlp, path)
+        else:
+            from nn.export import to_torch
+
+            buffer = io.BytesIO()
+            state = to_torch(mlp).state_dict()
+            package("torch", "export to torch", "torch").save(state, buffer)
+            write_whole(path, buffer.getvalue())
 
 
 def load_network(path: str | os.PathLike[str]) -> Network:

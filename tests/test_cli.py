@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from autograd_bp.cli import main
 from autograd_bp.formula import FUNCTIONS, Formula
+from nn import MLP
+from nn.tables import Network, Table, load_network, read_csv
 
 NUMBERS = st.floats(-3.0, 3.0)
 
@@ -239,9 +241,37 @@ def test_a_quantity(run, tmp_path):
     assert report["held-out R²"] > 0.97
 
 
-def test_export_to_c(run, iris, trained, tmp_path):
-    run("export", str(trained / "model.safetensors"), "--to", "c", "-o", str(tmp_path / "n.c"))
+def test_export(run, iris, trained, tmp_path):
+    """Raw features go in, and the scores of the classes come out."""
+    model = str(trained / "model.safetensors")
+    network, table = load_network(model), read_csv(iris)
+    rows = table.numbers(network.columns)
+    scores = np.array([[y.data for y in network.folded()(row)] for row in rows])
+    found = [network.classes[k] for k in scores.argmax(axis=1)]
+    assert found == json.loads(run("predict", model, iris, "--json"))["predictions"]
+
+    run("export", model, "--to", "c", "-o", str(tmp_path / "n.c"))
     assert "void network(const double *features" in (tmp_path / "n.h").read_text("utf-8")
+    run("export", model, "--to", "onnx", "-o", str(tmp_path / "n.onnx"))
+    session = pytest.importorskip("onnxruntime").InferenceSession(str(tmp_path / "n.onnx"))
+    (name,) = [x.name for x in session.get_inputs()]
+    np.testing.assert_allclose(session.run(None, {name: np.array(rows)})[0], scores, rtol=1e-6)
+
+
+def test_export_to_torch(run, trained, tmp_path):
+    torch = pytest.importorskip("torch")
+    run("export", str(trained / "model.safetensors"), "--to", "torch", "-o", str(tmp_path / "n.pt"))
+    shapes = [tuple(x.shape) for x in torch.load(tmp_path / "n.pt").values()]
+    assert shapes == [(8, 4), (8,), (3, 8), (3,)]
+
+
+def test_a_quantity_is_folded(tmp_path):
+    pytest.importorskip("safetensors")
+    model = MLP(2, [3, 1], activation=["tanh", "linear"], seed=0)
+    network = Network(model, ["a", "b"], [1.0, -2.0], [0.5, 3.0], "y", [], 1e3, 40.0)
+    table = Table("t", ["a", "b"], [["0.25", "7"], ["-3", "0.5"]], [2, 3])
+    folded = [network.folded()(row).data for row in table.numbers(["a", "b"])]
+    assert folded == pytest.approx(network.predict(table), rel=1e-13)
 
 
 @pytest.mark.parametrize(
