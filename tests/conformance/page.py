@@ -27,6 +27,8 @@ compared with mpmath at thousands of bits.
 - **Outside the domain** `eager`, `create_graph` and `jvp` raise ValueError or ZeroDivisionError.
   `Program`, its lanes and exported C cannot, and give NaN or ±inf (pow(−∞, b) may be 0, as in C).
 - Where an operation is **not differentiable**, `tests/test_ops.py` tests the stated subgradient.
+- `detach` and `attach`, whose derivatives are not those of their values, are left to
+  `tests/test_custom.py`.
 """
 
 
