@@ -42,6 +42,7 @@ FORMULA = re.compile(
 PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
 """A prime stands as high as it should already; as an exponent it would be raised twice."""
 
+OUTSIDE = re.compile(r"<(?:script|link|img|iframe|source|video)\b[^>]*[\"'=](?:https?:)?//[^>]*>")
 EMBEDDED = re.compile(r'<p><a class="embedded( \w+)?" href="([^"]+)">(.*?)</a></p>')
 
 
@@ -89,6 +90,17 @@ def _mathml(formula: re.Match[str]) -> str:
     display = "block" if formula[2] == "[" else "inline"
     mathml = convert(html.unescape(formula[3]), display=display)
     return PRIME.sub(r"<mrow>\1<mo>&#x02032;</mo></mrow>", mathml)
+
+
+def on_post_build(config: Any) -> None:
+    """Refuse a site whose pages ask for anything from outside when they are read."""
+    for page in Path(config.site_dir).rglob("*.html"):
+        found = OUTSIDE.search(page.read_text(encoding="utf-8"))
+        if found:
+            raise RuntimeError(f"{page} asks for something from outside: {found[0]}")
+    for style in Path(config.site_dir).rglob("*.css"):
+        if re.search(r"(url\(|@import)\s*[\"']?https?:", style.read_text(encoding="utf-8")):
+            raise RuntimeError(f"{style} asks for something from outside")
 
 
 def at_root(markdown: str) -> str:
