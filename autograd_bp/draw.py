@@ -228,17 +228,16 @@ class _Plan:
         self.homes = [home if self.folds[home] else () for home in self.homes]
         self.scopes = {path: name for path, name in self.scopes.items() if self.folds[path]}
 
-    def length(self) -> int:
-        """How many ranks the edges between boxes span together, each node as near to the root
-        as can be. Graphviz puts a point of its own on each, and takes time by them.
-        """
+    def leaps(self) -> int:
+        """How many ranks the edges between boxes leap over, each node as near to the root as can
+        be. Graphviz puts a point of its own on each, and takes time by them."""
         rank = dict.fromkeys(self.nodes, 0)
         for node in reversed(self.nodes):
             for parent in node.parents:
                 rank[parent] = max(rank[parent], rank[node] + 1)
         box_of = dict(zip(self.nodes, self.boxes, strict=True))
         return sum(
-            rank[parent] - rank[node]
+            rank[parent] - rank[node] - 1
             for node in self.nodes
             for parent in set(node.parents)
             if box_of[parent] != box_of[node]

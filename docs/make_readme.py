@@ -1,19 +1,26 @@
-"""Make the parts of the README that state facts of the code: its table and its picture.
+"""Make the parts of the README that state facts of the code: its table and its pictures.
 
-``--check`` changes nothing and fails where the README differs from what would be made.
+``--check`` changes nothing and fails where the README differs from what would be made. The
+pictures of the pages need playwright and a Chromium on PATH; without them they are left alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from autograd_bp import Value, draw
+from sklearn.datasets import make_moons
+
+from autograd_bp import Value, dot, draw, steps
 from autograd_bp.ops import TABLE, Op
-from nn import MLP
+from nn import MLP, Adam, bce, fit
 
 ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 START = "<!-- operations: made by docs/make_readme.py -->\n"
 END = "<!-- end of operations -->"
 
@@ -58,6 +65,51 @@ def neuron() -> Value:
     return cost
 
 
+def step_page(path: Path) -> None:
+    """A neuron's backward pass, to step through."""
+    w, x, b = Value(-0.8, "w"), Value(1.5, "x"), Value(0.3, "b")
+    z = dot([w], [x], b)
+    a = z.sigmoid()
+    cost = (a - 1.0) ** 2
+    z.label, a.label, cost.label = "z", "a", "C"
+    steps(cost, title="One neuron, one sample").write(path)
+
+
+def training_page(path: Path) -> None:
+    """A training on two moons."""
+    X, y = make_moons(150, noise=0.1, random_state=0)
+    model = MLP(2, [6, 4, 1], activation=["tanh", "tanh", "sigmoid"], seed=1)
+    adam = Adam(model.parameters(), lr=0.03)
+    fit(model, X, y, loss=bce, optimizer=adam, epochs=40, seed=0, progress=False, record=path)
+
+
+def photograph() -> None:
+    """Pictures of both pages as a browser shows them."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print("the package playwright is not installed: pictures of the pages are left alone")
+        return
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        print(f"no {', '.join(PROGRAMS)} on PATH: pictures of the pages are left alone")
+        return
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for name, make, size, presses in (
+            ("step_page", step_page, {"width": 1280, "height": 560}, 9),
+            ("training_page", training_page, {"width": 1280, "height": 800}, 0),
+        ):
+            page = Path(folder, f"{name}.html")
+            make(page)
+            tab = browser.new_page(viewport=size, reduced_motion="reduce")
+            tab.goto(page.as_uri())
+            for _ in range(presses):
+                tab.keyboard.press("ArrowRight")
+            tab.screenshot(path=IMAGES / f"{name}.png")
+        browser.close()
+
+
 def main() -> int:
     """Write, or with ``--check`` compare."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -68,8 +120,9 @@ def main() -> int:
         print("README.md is current" if current else "README.md differs: run `make readme`")
         return 0 if current else 1
     path.write_text(made, encoding="utf-8")
-    (ROOT / "docs" / "images").mkdir(parents=True, exist_ok=True)
-    draw(neuron()).render(outfile=ROOT / "docs" / "images" / "neuron.svg", cleanup=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    draw(neuron()).render(outfile=IMAGES / "neuron.svg", cleanup=True)
+    photograph()
     return 0
 
 

@@ -149,7 +149,7 @@ def test_a_backward_step(visit):
     tab = visit(steps(y).html())
     go_to(tab, "v1 hands on")
     assert "∂C/∂x += ∂C/∂v1 · ∂v1/∂x = 1 · 0.12 = 0.12" in words(tab, "#formula")
-    assert "since ∂v1/∂x = z; in all 0.5 + 0.12 = 0.62" in words(tab, "#formula")
+    assert "since ∂v1/∂x = z; in all, with what it had: 0.5 + 0.12 = 0.62" in words(tab, "#formula")
     assert "∂C/∂z += ∂C/∂v1 · ∂v1/∂z = 1 · −3 = −3" in words(tab, "#formula")
     assert tab.locator(".box.touched").count() == 2
     assert tab.get_attribute("body", "class") == "is-backward"

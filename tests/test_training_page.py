@@ -427,7 +427,8 @@ def test_a_click_on_the_map_chooses_a_sample(visit, tmp_path):
     assert chosen <= {sample["number"] for sample in data["samples"]}
     assert tab.text_content("#sample-note") != note or len(chosen) > 1
     k = int(tab.input_value("#sample"))
-    assert tab.text_content("#sample-note").startswith(f"for sample {k}: x = (")
+    assert tab.text_content("#sample-name") == f"for sample {k}"
+    assert tab.text_content("#sample-note").startswith("x = (")
 
 
 def test_a_click_on_a_neuron_explains_it(visit, tmp_path):

@@ -29,14 +29,14 @@ it writes JSON. It is a character for private use; views have backslashes again.
 MOST_COMBINED = 4  # scopes, and
 SMALL = 300  # nodes, up to which every combination of open and folded scopes is laid out
 MOST_ALONE = 12  # scopes, up to which there is a view for each one open alone
-TANGLED = 5000  # ranks that all edges span together, from which there are fewer niceties
+TANGLED = 1000  # ranks that edges leap over, from which there are fewer niceties
 
 
 def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
     """The views of a graph in topological order; the one to begin with comes first."""
     everything = Plan(list(nodes), None, ())
     scopes = [path[0] for path in everything.scopes if len(path) == 1]
-    choices = _choices(scopes, len(nodes), everything.length() > TANGLED)
+    choices = _choices(scopes, len(nodes), everything.leaps() > TANGLED)
     found = [_view(list(nodes), scopes, opened) for opened in choices]
     text = json.dumps(found, ensure_ascii=False).replace(BACKSLASH, "\\\\")
     result: list[dict[str, Any]] = json.loads(text)
@@ -91,7 +91,7 @@ def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> d
 
 
 def _laid_out(plan: Plan) -> Any:
-    tangled = plan.length() > TANGLED
+    tangled = plan.leaps() > TANGLED
     if tangled:  # with frames, Graphviz loses edges, or ends the whole process
         plan.drop_frames()
     picture = plan.picture("LR", legend=False)

@@ -328,8 +328,9 @@ function mark(k) {
   $("carrying").replaceChildren(...carrying.filter((edge) => edge.element).map((edge) => edgeElement(edge, "carries")));
 }
 
-function line(symbols, numbers, note = "") {
+function line(symbols, numbers = "", note = "") {
   const p = make("p", {}, `${symbols} `);
+  if (!numbers) return p;
   const at = numbers.lastIndexOf("=");
   p.append(make("span", { class: "numbers" }, numbers.slice(0, at + 1), make("b", {}, numbers.slice(at + 1))));
   if (note) p.append(make("span", { class: "note" }, note));
@@ -343,6 +344,16 @@ function leavesByName() {
   leaves ??= [...nodes.keys()].filter((i) => nodes[i].op === "").sort((a, b) => compare(nodes[a].name, nodes[b].name));
   return leaves;
 }
+
+const WORDS = {
+  neuron: "Each input times its weight, all added up, plus the bias: what a neuron sums.",
+  dot: "Products of pairs, added up.",
+  sigmoid: "Squeezes any number into one between 0 and 1: σ(z) = 1 / (1 + e⁻ᶻ).",
+  tanh: "Squeezes any number into one between −1 and 1.",
+  relu: "Lets what is above 0 through, and makes 0 of the rest.",
+  "+": "A sum.", "-": "A difference.", "*": "A product.", "/": "A quotient.", "**": "A power.",
+  neg: "The same number with the other sign.", sum_of: "A sum.", mean: "An average.",
+};
 
 const LINES = 40; // a sum of a thousand terms is not read to its end
 
@@ -358,11 +369,17 @@ function describe(k) {
     say("Before the start", "Only the leaves are known", sentence(
       `${given} ${given === 1 ? "number was" : "numbers were"} given. ${page.forward.length} more will be computed from them, the last of which is ${C}. Then comes the question: how does ${C} change with each of them?`));
   } else if (phase === "forward") {
-    const { name, formula, numbers, data } = nodes[i];
-    say("Forward", `Compute ${name}`, line(`${name} = ${formula}`, `= ${numbers} = ${number(data)}`));
+    const { name, op, formula, numbers, data, parents, d } = nodes[i];
+    const words = WORDS[roles[i] === "pre-activation" ? "neuron" : op] ?? "A function of its inputs.";
+    const slopes = parents.length === 1
+      ? `On its arrow stands how fast it changes with ${nodes[parents[0]].name}: ${number(d[0])} times as fast.`
+      : "On each arrow that leads to it stands how fast it changes with that input.";
+    say("Forward", `Compute ${name}`, sentence(`${words} ${slopes}`), line(`${name} = ${formula}`, `= ${numbers} = ${number(data)}`));
   } else if (phase === "seed") {
-    say("Backward", `Start at ${C}`, line(`${derivative(C, C)} = 1`, "= 1"),
-      sentence(`${C} changes exactly as much as itself. All other gradients start at 0, and get what is handed on to them.`));
+    say("Backward", `Start at ${C}`,
+      sentence(`Read ∂${C}/∂x as: how fast ${C} changes with x, all else held fixed. It is the gradient of x. For ${C} itself it is 1, since ${C} changes exactly as much as itself.`),
+      line(`${derivative(C, C)} = 1`),
+      sentence("All other gradients start at 0. From here on each box hands its own on to its inputs, which add up what they get: that is what += says."));
   } else if (phase === "backward") {
     describeBackward(i, k, say);
   } else {
@@ -384,7 +401,7 @@ function describeBackward(i, k, say) {
     const from = before[p];
     before[p] += grad * d[j];
     const product = `${y} · ${number(d[j])}`;
-    const sum = from === 0 ? "" : `in all ${number(from)} + ${number(grad * d[j])} = ${number(before[p])}`;
+    const sum = from === 0 ? "" : `in all, with what it had: ${number(from)} + ${number(grad * d[j])} = ${number(before[p])}`;
     const rule = rules[j] === number(d[j]) ? "" : `since ${derivative(name, nodes[p].name)} = ${rules[j]}`;
     return line(
       `${derivative(C, nodes[p].name)} += ${derivative(C, name)} · ${derivative(name, nodes[p].name)}`,
@@ -394,8 +411,10 @@ function describeBackward(i, k, say) {
   });
   if (parents.length > LINES) lines.push(sentence(`… and ${parents.length - LINES} more`));
   const p = nodes[parents[0]].name;
-  const why = sentence(
-    `If ${p} grows by a little ε, ${name} changes by ${number(d[0])}·ε, and ${C} by ${y} times that.${parents.length > 1 ? " Likewise for the others." : ""}`);
+  const change = i === page.root ? "" : `, and ${C} by ${y} times that`;
+  const others = parents.length > 1 ? " Likewise for the others." : "";
+  const named = isDelta ? ` δ is the textbook's name for the gradient of a neuron's ${name}.` : "";
+  const why = sentence(`If ${p} grows by a little ε, ${name} changes by ${number(d[0])}·ε${change}.${others}${named}`);
   say("Backward", `${name} hands on its ${isDelta ? "δ =" : "gradient"} ${derivative(C, name)} = ${y}`, why, ...lines);
 }
 

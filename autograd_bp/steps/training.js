@@ -125,10 +125,12 @@ function ticks(low, high, about = 5) {
   for (let k = Math.ceil(low / step); k * step <= high; k++) found.push(k * step);
   return found;
 }
-function powers(low, high) {
+function powers(low, high, factors = [1]) {
   const found = [];
-  for (let k = Math.ceil(Math.log10(low)); 10 ** k <= high; k++) found.push(10 ** k);
-  return found.length > 1 ? found : ticks(low, high, 3);
+  for (let k = Math.floor(Math.log10(low)); 10 ** k <= high; k++) {
+    found.push(...factors.map((factor) => factor * 10 ** k).filter((x) => x >= low && x <= high));
+  }
+  return found.length > 1 || factors.length > 1 ? found : powers(low, high, [1, 2, 5]);
 }
 
 function dot(pen, x, y, { colour, shape = 0, size = 4.2, chosen = false, edge = theme.paper }) {
@@ -445,6 +447,7 @@ $("curve").addEventListener("pointermove", (event) => { if (event.buttons) scrub
 
 const UNITS = 400;
 const WIRES = 3000;
+const WIDEST = 5.5; // of the ring around a unit, in pixels
 
 function networkOf({ ops, operands, inputs, outputs: outs, parameters, roles, labels }) {
   const parameterOf = new Map(parameters.map((i, k) => [i, k]).filter(([i]) => i >= 0));
@@ -503,8 +506,8 @@ function placeUnits() {
   const depth = Math.max(...units.map((unit) => unit.depth));
   const columns = Array.from({ length: depth + 1 }, (_, d) => units.filter((unit) => unit.depth === d));
   columns.forEach((column, d) => {
-    const radius = Math.max(2, Math.min(17, (height - 20) / column.length / 2.4, width / (depth + 1) / 5));
-    const isNamed = height / column.length > 2 * radius + 24;
+    const radius = Math.max(2, Math.min(18, (height - 20) / column.length / 2.7, width / (depth + 1) / 5));
+    const isNamed = height / column.length > 2 * (radius + WIDEST) + 18;
     column.forEach((unit, k) => {
       unit.x = 40 + (d / Math.max(1, depth)) * (width - 80);
       unit.y = ((k + 0.5) / column.length) * (height - 22) + 4;
@@ -527,10 +530,10 @@ function placeUnits() {
     unit.element = make("svg:g", { class: "unit", tabindex: 0, role: "button" });
     unit.disc = make("svg:circle", { class: "disc", cx: x, cy: y, r: radius });
     unit.ring = make("svg:circle", { class: "ring", cx: x, cy: y, r: radius });
-    unit.element.append(unit.disc, unit.ring, make("svg:circle", { class: "chosen", cx: x, cy: y, r: radius + 5 }));
-    unit.text = radius >= 12 ? make("svg:text", { x, y: y + 3.5 }) : null;
+    unit.element.append(unit.disc, unit.ring, make("svg:circle", { class: "chosen", cx: x, cy: y, r: radius + WIDEST + 2 }));
+    unit.text = radius >= 13 ? make("svg:text", { x, y: y + 3.5 }) : null;
     if (unit.text) unit.element.append(unit.text);
-    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + 15 }, unit.name));
+    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + WIDEST + 15 }, unit.name));
     unit.element.addEventListener("click", () => chooseUnit(unit));
     unit.element.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
@@ -582,9 +585,14 @@ function drawNetwork() {
     unit.disc.setAttribute("fill", toCss(tint(unit.isCost ? theme.faint : signed(a), 0.08 + 0.5 * Math.tanh(Math.abs(a)))));
     const delta = inner.includes(unit) ? grads[unit.z] : 0;
     unit.ring.setAttribute("stroke", delta === 0 ? theme.faint : signed(delta));
-    unit.ring.setAttribute("stroke-width", (0.8 + 5 * Math.abs(delta) / largestDelta).toFixed(2));
+    const wide = 0.8 + (WIDEST - 0.8) * Math.abs(delta) / largestDelta;
+    unit.ring.setAttribute("stroke-width", wide.toFixed(2));
+    unit.ring.setAttribute("r", (unit.radius + wide / 2).toFixed(2)); // outwards: inside stands a number
     unit.element.classList.toggle("is-chosen", unit === chosenUnit);
-    if (unit.text) unit.text.textContent = short(a);
+    if (unit.text) {
+      unit.text.textContent = short(a);
+      unit.text.style.fontSize = `${Math.min(11, (1.55 * unit.radius) / (0.56 * unit.text.textContent.length))}px`;
+    }
     unit.element.setAttribute("aria-label", `${unit.name}: ${number(a)}${inner.includes(unit) ? `, δ ${number(delta)}` : ""}`);
     Object.assign(unit.element.dataset, { node: unit.a, value: String(a), gradient: String(grads[unit.a]), delta: unit.z >= 0 ? String(grads[unit.z]) : "" });
   }
@@ -666,7 +674,8 @@ function describe() {
   $("formula").replaceChildren(...lines);
   const { x, target, number: k } = samples[sample];
   const y = outs.map((i) => values[i]);
-  $("sample-note").textContent = $("sample-note").title = `for sample ${k}: x = ${vector(x)}, target ${vector([target].flat())}, output ${vector(y)}, C = ${number(values[ops.length - 1])}`;
+  $("sample-name").textContent = `for sample ${k}`;
+  $("sample-note").textContent = `x = ${vector(x)}, target ${vector([target].flat())}, output ${vector(y)}, C = ${number(values[ops.length - 1])}`;
 }
 
 // --- a frame, a sample ----------------------------------------------------------------------------
