@@ -418,10 +418,15 @@ def package(name: str, user: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(
-            f"{user} needs the package {name.split('.')[0]}, which cannot be imported ({error}); "
-            f'run pip install "autograd-bp[{extra}]"'
-        ) from error
+        raise missing(error, user, extra) from error
+
+
+def missing(error: ImportError, user: str, extra: str) -> ImportError:
+    """The exception where an import that only ``user`` needs has failed."""
+    return ImportError(
+        f"{user} needs a package that cannot be imported ({error}); "
+        f'run pip install "autograd-bp[{extra}]"'
+    )
 
 
 def some(names: Sequence[object]) -> str:
