@@ -28,6 +28,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from html import escape
 from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple
@@ -349,6 +350,19 @@ class MLP(Module):
         names = [layer.activation for layer in self.layers]
         activation = names[0] if len(set(names)) == 1 else names
         return f"MLP({self.layers[0].nin}, {sizes}, activation={activation!r})"
+
+    def _repr_html_(self) -> str:
+        """A table of the layers, as Jupyter shows it."""
+        from nn.display import table  # here, since few programs show themselves
+
+        rows = [["layer", "inputs", "neurons", "activation", "parameters"]]
+        for k, layer in enumerate(self.layers, start=1):
+            numbers = layer.nin, len(layer.neurons), len(layer.parameters())
+            rows.append(
+                [str(k), f"{numbers[0]:,}", f"{numbers[1]:,}", layer.activation, f"{numbers[2]:,}"]
+            )
+        rows.append(["all", "", "", "", f"{len(self.parameters()):,}"])
+        return f"<p>{escape(repr(self))}</p>{table(rows)}"
 
 
 def _forward(neurons: Iterable[Neuron], x: Sequence[Number]) -> LayerRecord:
