@@ -230,7 +230,8 @@ class _Plan:
 
     def leaps(self) -> int:
         """How many ranks the edges between boxes leap over, each node as near to the root as can
-        be. Graphviz puts a point of its own on each, and takes time by them."""
+        be. Graphviz puts a point of its own on each, and takes time by them.
+        """
         rank = dict.fromkeys(self.nodes, 0)
         for node in reversed(self.nodes):
             for parent in node.parents:

@@ -19,7 +19,7 @@ from typing import Any
 
 from autograd_bp import Value, steps, sum_of, topological_order
 from benchmarks.timing import print_table
-from nn import MLP
+from nn import MLP, mse
 
 NODES = 2000
 PRESSES = 100
@@ -46,7 +46,9 @@ def chain() -> Value:
 
 def wide_mlp() -> Value:
     x = [Value(0.1 * i, f"x[{i}]") for i in range(20)]
-    return (MLP(20, [59, 10, 1], seed=0)(x) - 1.0) ** 2  # type: ignore[operator, no-any-return]
+    output: Any = MLP(20, [59, 10, 1], seed=0)(x)
+    cost: Value = mse(output, 1.0)
+    return cost
 
 
 def tangle() -> Value:
@@ -56,7 +58,8 @@ def tangle() -> Value:
     while len(x) < NODES - 1:
         x.append(pick.choice(x) + pick.choice(x))
     used = {parent for node in x for parent in node.parents}
-    return sum_of([node for node in x if node not in used])
+    root: Value = sum_of([node for node in x if node not in used])
+    return root
 
 
 GRAPHS: Mapping[str, Callable[[], Value]] = {"chain": chain, "wide MLP": wide_mlp, "tangle": tangle}

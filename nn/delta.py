@@ -488,7 +488,9 @@ class Comparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        each, largest = (_html_table(table) for table in self._tables())
+        from nn.display import table
+
+        each, largest = map(table, self._tables())
         return f"<p>{html.escape(self.title)}</p>{each}{largest}<p>{self._note()}</p>"
 
 
@@ -615,11 +617,3 @@ def _aligned(table: list[list[str]]) -> list[str]:
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         for row in table
     ]
-
-
-def _html_table(table: list[list[str]]) -> str:
-    rows = [
-        "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
-        for row, tag in zip(table, ["th"] + ["td"] * len(table), strict=False)
-    ]
-    return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

@@ -2,7 +2,6 @@
 
 >>> from nn import MLP
 >>> mlp = MLP(2, [3, 1], activation=["tanh", "linear"], seed=0)
->>> path = to_onnx(mlp, "mlp.onnx")  # doctest: +SKIP
 >>> from_torch(to_torch(mlp))  # doctest: +SKIP
 MLP(2, [3, 1], activation=['tanh', 'linear'])
 
@@ -76,11 +75,14 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> Path:
     The file is there whole or not at all. Raises TypeError for anything but an `MLP`, ValueError
     for an activation that is `NOT_IN_ONNX`, and ImportError without the package onnx.
 
+    >>> import onnxruntime, tempfile
     >>> from nn import MLP
-    >>> import onnxruntime  # doctest: +SKIP
-    >>> path = to_onnx(MLP(2, [3, 1], seed=0), "mlp.onnx")  # doctest: +SKIP
-    >>> session = onnxruntime.InferenceSession(path)  # doctest: +SKIP
-    >>> y = session.run(None, {"x": [[0.5, -1.0]]})[0]  # doctest: +SKIP
+    >>> mlp = MLP(2, [3, 1], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     session = onnxruntime.InferenceSession(to_onnx(mlp, f"{folder}/mlp.onnx"))
+    >>> y = session.run(None, {"x": [[0.5, -1.0]]})[0]
+    >>> bool(abs(y[0, 0] - mlp([0.5, -1.0]).data) < 1e-15)
+    True
     """
     layers = _arrays(_plain_mlp(model, "to_onnx"))
     for name, _, _ in layers:

@@ -28,6 +28,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from html import escape
 from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple
@@ -350,6 +351,19 @@ class MLP(Module):
         activation = names[0] if len(set(names)) == 1 else names
         return f"MLP({self.layers[0].nin}, {sizes}, activation={activation!r})"
 
+    def _repr_html_(self) -> str:
+        """A table of the layers, as Jupyter shows it."""
+        from nn.display import table  # here, since few programs show themselves
+
+        rows = [["layer", "inputs", "neurons", "activation", "parameters"]]
+        for k, layer in enumerate(self.layers, start=1):
+            numbers = layer.nin, len(layer.neurons), len(layer.parameters())
+            rows.append(
+                [str(k), f"{numbers[0]:,}", f"{numbers[1]:,}", layer.activation, f"{numbers[2]:,}"]
+            )
+        rows.append(["all", "", "", "", f"{len(self.parameters()):,}"])
+        return f"<p>{escape(repr(self))}</p>{table(rows)}"
+
 
 def _forward(neurons: Iterable[Neuron], x: Sequence[Number]) -> LayerRecord:
     """z and a of neurons that read the same x: all the arithmetic of this module."""
@@ -418,10 +432,15 @@ def package(name: str, user: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(
-            f"{user} needs the package {name.split('.')[0]}, which cannot be imported ({error}); "
-            f'run pip install "autograd-bp[{extra}]"'
-        ) from error
+        raise missing(error, user, extra) from error
+
+
+def missing(error: ImportError, user: str, extra: str) -> ImportError:
+    """The exception where an import that only ``user`` needs has failed."""
+    return ImportError(
+        f"{user} needs a package that cannot be imported ({error}); "
+        f'run pip install "autograd-bp[{extra}]"'
+    )
 
 
 def some(names: Sequence[object]) -> str:

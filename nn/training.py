@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
@@ -59,7 +60,21 @@ class History:
             for name, numbers in vars(self).items()
             if numbers
         ]
-        return f"History({len(self.loss)} epochs{': ' if changes else ''}{', '.join(changes)})"
+        n = len(self.loss)
+        epochs = f"{n} epoch{'' if n == 1 else 's'}"
+        return f"History({epochs}{': ' if changes else ''}{', '.join(changes)})"
+
+    def _repr_html_(self) -> str:
+        """The curves of the loss and the accuracy, as Jupyter shows them."""
+        from nn.display import curves  # here, since few programs show themselves
+
+        charts = []
+        for name in ("loss", "accuracy"):
+            lists = ("training", getattr(self, name)), ("validation", getattr(self, f"val_{name}"))
+            lines = [(of, numbers) for of, numbers in lists if numbers]
+            if lines:
+                charts.append((name, lines))
+        return f"<p>{escape(repr(self))}</p>{curves(charts) if charts else ''}"
 
 
 def fit(
