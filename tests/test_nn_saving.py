@@ -417,7 +417,7 @@ def test_ctrl_c_leaves_a_usable_model(tmp_path, checkpoint):
         fit({ARGUMENTS}, epochs=1, history=history, seed=0, checkpoint={checkpoint!r})
         for attempt in range(10):
             # Again and again, as a user would: Python drops what is raised in a destructor.
-            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.005, 0.05), 1.0)
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.005, 0.05), 20.0)
             try:
                 fit({ARGUMENTS}, epochs=10**6, history=history, seed=0,
                     checkpoint={checkpoint!r})
