@@ -92,8 +92,8 @@ function open(view) {
   picture = { view, boxes, edges, between, boxOf, byId: new Map(boxes.map((box) => [box.id, box])), keepsAll: boxes.length <= KEPT };
   stage.parentElement.classList.toggle("large", !picture.keepsAll);
   stage.setAttribute("aria-label", `Graph of ${nodes.length} nodes`);
-  $("frames").replaceChildren(...view.frames.map(([x, y, width, height, title]) =>
-    make("svg:g", { class: "frame" }, make("svg:rect", { x, y, width, height, rx: 12 }), make("svg:text", { x: x + 10, y: y + 16 }, title))));
+  $("frames").replaceChildren(...view.frames.map(([x, y, width, height]) => make("svg:rect", { x, y, width, height, rx: 12 })));
+  $("titles").replaceChildren(...view.frames.map(([x, y, , , title]) => make("svg:text", { x: x + 10, y: y + 16 }, title)));
   $("boxes").replaceChildren();
   $("edges").replaceChildren();
   following = tooSmall();
