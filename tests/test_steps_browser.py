@@ -137,8 +137,9 @@ def test_a_forward_step(visit):
     y.label = "y"
     tab = visit(steps(y * 2.0).html())
     go_to(tab, "Compute y")
-    assert words(tab, "#formula") == "y = x·x = 3·3 = 9"
-    assert words(tab, ".box.active").startswith("y = x·x data 9")
+    assert words(tab, "#formula p:first-child").startswith("A product. On each arrow")
+    assert words(tab, "#formula p:last-child") == "y = x·x = 3·3 = 9"
+    assert words(tab, ".box.active").startswith("y = x·xdata 9")
     assert tab.locator(".edge.carries").count() == 2
     assert "data ·" in tab.text_content(".box.waiting").replace("data  ", "data ")
 

@@ -75,10 +75,12 @@ function open(view) {
   const boxes = view.boxes.map(([id, x, y, width, height, role, lines]) => ({ id, x, y, width, height, role, lines }));
   boxes.sort((a, b) => a.x + a.width / 2 - b.x - b.width / 2 || a.y - b.y); // for Tab
   const edges = view.edges.map(([tail, head, path, x, y, text]) => {
-    const at = path.match(/-?[\d.]+/g).map(Number);
-    const [xs, ys] = [at.filter((_, k) => k % 2 === 0), at.filter((_, k) => k % 2 === 1)];
-    const [left, top] = [Math.min(...xs, x - 20), Math.min(...ys, y - 8)];
-    return { tail, head, path, at: [x, y], text, x: left, y: top, width: Math.max(...xs, x + 20) - left, height: Math.max(...ys, y + 8) - top };
+    const numbers = path.match(/-?[\d.]+/g).map(Number);
+    const points = numbers.flatMap((across, k) => (k % 2 ? [] : [[across, numbers[k + 1]]]));
+    const pieces = [];
+    for (let k = 0; k + 3 < points.length; k += 3) pieces.push(hull(points.slice(k, k + 5))); // to the tip of the arrow
+    pieces.push(hull([[x - 20, y - 8], [x + 20, y + 8]]));
+    return { tail, head, path, at: [x, y], text, pieces };
   });
   const between = new Map();
   for (const edge of edges) {
@@ -90,13 +92,22 @@ function open(view) {
   picture = { view, boxes, edges, between, boxOf, byId: new Map(boxes.map((box) => [box.id, box])), keepsAll: boxes.length <= KEPT };
   stage.parentElement.classList.toggle("large", !picture.keepsAll);
   stage.setAttribute("aria-label", `Graph of ${nodes.length} nodes`);
-  $("frames").replaceChildren(...view.frames.map(([x, y, width, height, title]) =>
-    make("svg:g", { class: "frame" }, make("svg:rect", { x, y, width, height, rx: 12 }), make("svg:text", { x: x + 10, y: y + 16 }, title))));
+  $("frames").replaceChildren(...view.frames.map(([x, y, width, height]) => make("svg:rect", { x, y, width, height, rx: 12 })));
+  $("titles").replaceChildren(...view.frames.map(([x, y, , , title]) => make("svg:text", { x: x + 10, y: y + 16 }, title)));
   $("boxes").replaceChildren();
   $("edges").replaceChildren();
   following = tooSmall();
   fit();
   drawChoices();
+}
+
+// A rectangle around points, and how far they reach across the line from the first to the last.
+function hull(points) {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  const across = points.length > 2 ? [ys[0] - ys[ys.length - 1], xs[xs.length - 1] - xs[0]] : [0, 0];
+  const reach = points.map(([px, py]) => px * across[0] + py * across[1]);
+  return { x, y, width: Math.max(...xs) - x, height: Math.max(...ys) - y, across, from: Math.min(...reach), to: Math.max(...reach) };
 }
 
 function boxElement(box) {
@@ -160,9 +171,16 @@ function look() {
   const { x, y, scale } = camera;
   for (const world of document.querySelectorAll(".world")) world.setAttribute("transform", `scale(${scale}) translate(${-x} ${-y})`);
   stage.parentElement.classList.toggle("far", scale < FAR);
-  const [right, bottom] = [x + size.width / scale, y + size.height / scale];
-  const seen = (part) => picture.keepsAll
-    || (part.x < right && part.y < bottom && part.x + part.width > x && part.y + part.height > y);
+  const [width, height] = [size.width / scale, size.height / scale];
+  const meets = (part) => part.x < x + width && part.y < y + height && part.x + part.width > x && part.y + part.height > y;
+  const touches = (piece) => { // for long slanting lines, whose rectangles are nearly everywhere
+    if (!meets(piece)) return false;
+    const [a, b] = piece.across;
+    const middle = a * (x + width / 2) + b * (y + height / 2);
+    const half = (Math.abs(a) * width + Math.abs(b) * height) / 2;
+    return piece.from <= middle + half && piece.to >= middle - half;
+  };
+  const seen = (part) => picture.keepsAll || (part.pieces ? part.pieces.some(touches) : meets(part));
   for (const [parts, holder, element] of [[picture.boxes, $("boxes"), boxElement], [picture.edges, $("edges"), edgeElement]]) {
     const added = [];
     for (const part of parts) {
