@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import datetime
 
 import pytest
 from browser import DESKTOP, PHONE, colours, scrolls_sideways
@@ -173,8 +174,9 @@ def test_the_queue_shows_where_one_is_and_leads_there(visit):
 
 def test_play_runs_to_the_end_and_can_be_paused(visit):
     tab = visit(steps(Value(2.0, "x") * 3.0 + 1.0).html())
-    tab.clock.install()
+    tab.clock.install(time=datetime(2000, 1, 1))
     tab.reload()
+    tab.clock.pause_at(datetime(2000, 1, 2))  # from here on it goes only where it is told to
     tab.click("#play")
     tab.clock.run_for(2500)
     here, end = position(tab)
