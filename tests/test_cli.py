@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,7 @@ def test_pictures_and_pages(run, tmp_path):
         (["diff", "x", "x=1", "z=2"], "has no z; its names are x"),
         (["diff", "x", "x"], "such as x=0.5"),
         (["diff", "x", "x=abc"], "such as x=0.5"),
+        (["diff", "x", "x=1", "x=2"], "x is given twice"),
         (["diff", "log(x)", "x=-1"], "log(x) is defined for x > 0"),
         (["diff", "1/x", "x=0"], "b != 0"),
         (["draw", "x*2", "x=1", "-o", "g.gif"], "must end in .svg"),
@@ -165,19 +167,49 @@ def test_errors_are_one_paragraph(complain, arguments, match):
     assert said.count("\n") == 1
 
 
-def test_as_a_process():
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "autograd_bp", *arguments], capture_output=True, text=True,
-            encoding="utf-8", check=False,
-        )  # fmt: skip
+def call(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "autograd_bp", *arguments], capture_output=True, text=True,
+        encoding="utf-8", check=False, env=os.environ | environment,
+    )  # fmt: skip
 
+
+def test_as_a_process():
     done = call("diff", "x**2", "x=3", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["gradient"] == {"x": 6.0}
     done = call("diff", "x.y")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_without_the_signs():
+    done = call("diff", "x**2", "x=3", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u2202/\\u2202x = 6.0" in done.stdout
+    done = call("diff", "ξ**2", "ξ=3", "--json", PYTHONIOENCODING="latin-1")
+    assert json.loads(done.stdout)["gradient"] == {"ξ": 6.0}
+
+
+def test_a_formula_that_begins_with_a_sign(run, capsys):
+    for arguments in (["(-x)", "x=3"], ["--", "-x", "x=3"], ["-x * 1", "x=3"]):
+        assert "∂/∂x = -1.0" in run("diff", *arguments)
+    with pytest.raises(SystemExit) as end:
+        main(["diff", "-x", "x=3"])
+    assert end.value.code == 2
+    assert "in brackets, or after --" in capsys.readouterr().err
+
+
+def test_names_are_those_that_python_reads(run):
+    assert json.loads(run("diff", "ﬁ**2", "ﬁ=3", "--json"))["gradient"] == {"fi": 6.0}
+
+
+def test_completion_that_is_not_installed(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", "bash"])
+    assert end.value.code == 2
+    assert 'pip install "autograd-bp[cli]"' in capsys.readouterr().err
 
 
 def test_completion(capsys):
@@ -296,6 +328,17 @@ def test_bad_tables(complain, tmp_path, text, match):
     path.write_text(text, encoding="utf-8")
     assert match in complain("train", str(path), "-o", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_names_in_a_file_do_not_command_the_terminal(complain, run, tmp_path):
+    rows = [[k, "\x1b[31m\nno" if k % 2 else "yes"] for k in range(40)]
+    path = write_csv(tmp_path / "t.csv", ["a\x1b[31m\nb", "y"], rows)
+    assert r"its columns are a\x1b[31m\nb, y" in complain("train", path, "--target", "q")
+    out = tmp_path / "out"
+    run("train", path, "--layers", "2", "--epochs", "1", "-o", str(out))
+    printed = run("predict", str(out / "model.safetensors"), path)
+    assert printed.count("\n") == len(rows)
+    assert "\x1b" not in printed
 
 
 def test_a_target_that_is_no_column(complain, iris):
