@@ -321,6 +321,11 @@ def test_a_quantity_is_folded(tmp_path):
         ("b\n1\n2\n", "no column besides the target"),
         ("a,b\n1,2\n", "takes a few rows"),
         ('a,b\n1,"2\n', "row"),
+        ("a,b\n1,2\n3,nan\n5,6\n", "row 3, column 'b': 'nan' is no finite number"),
+        ("a,b\n1,2.5\n3,n/a\n5,6.5\n", "row 3, column 'b': 'n/a' is no number and other rows"),
+        ("a,b\n1,p\n3,\n5,q\n", "row 3, column 'b': the value is missing"),
+        ("a,b\n1,0\n2,1\n3,1.0\n", "one class as '1' and as '1.0'"),
+        ("a,b\n" + "1e308,0\n-1e308,1\n" * 9, "column 'a' has numbers too large"),
     ],
 )
 def test_bad_tables(complain, tmp_path, text, match):
@@ -353,11 +358,19 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     other = tmp_path / "other.safetensors"
     save(other, MLP(4, [3], seed=0))
     assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
-    kept = {"columns": ["a"] * 4, "means": [0] * 4, "scales": [0] * 4, "target": "t",
+    kept = {"columns": ["a"] * 4, "means": [0] * 4, "scales": [1] * 4, "target": "t",
             "classes": ["p", "q", "r"], "target_mean": 0, "target_scale": 1}  # fmt: skip
-    for network in ("[]", "{", '{"columns": 3}', json.dumps(kept)):  # no scale may be 0
-        save(other, MLP(4, [3], seed=0), metadata={"network": network})
-        assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    wrong = [{"scales": [0] * 4}, {"scales": [-1] * 4}, {"target_scale": 0}, {"columns": "abcd"},
+             {"classes": dict.fromkeys("pqr", 0)}, {"classes": ["p"]}, {"target": 1},
+             {"means": [0] * 3}, {"means": ["0"] * 4}]  # fmt: skip
+    texts = ["[]", "{", '{"columns": 3}', *(json.dumps(kept | change) for change in wrong)]
+    for text in texts:
+        save(other, MLP(4, [3], "linear", seed=0), metadata={"network": text})
+        assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris), text
+    save(other, MLP(4, [3], "sigmoid", seed=0), metadata={"network": json.dumps(kept)})
+    assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    save(other, MLP(4, [3], "linear", seed=0), metadata={"network": json.dumps(kept)})
+    assert load_network(other).classes == ["p", "q", "r"]
     assert "safetensors" in complain("predict", iris, iris)
     whole = (trained / "model.safetensors").read_bytes()
     other.write_bytes(whole[: len(whole) // 2])
