@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -288,6 +289,32 @@ def test_export(run, iris, trained, tmp_path):
     session = pytest.importorskip("onnxruntime").InferenceSession(str(tmp_path / "n.onnx"))
     (name,) = [x.name for x in session.get_inputs()]
     np.testing.assert_allclose(session.run(None, {name: np.array(rows)})[0], scores, rtol=1e-6)
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_the_exported_source_predicts_the_same(run, iris, trained, tmp_path):
+    model, source, program = str(trained / "model.safetensors"), tmp_path / "n.c", tmp_path / "p"
+    run("export", model, "--to", "c", "-o", str(source))
+    (tmp_path / "main.c").write_text(
+        """
+        #include <stdio.h>
+        #include "n.h"
+        int main(void) {
+            double x[4], y[3], work[NETWORK_WORK];
+            while (scanf("%lf,%lf,%lf,%lf%*[^\\n]", x, x + 1, x + 2, x + 3) == 4) {
+                network(x, y, work);
+                printf("%d\\n", y[0] >= y[1] && y[0] >= y[2] ? 0 : y[1] >= y[2] ? 1 : 2);
+            }
+        }
+        """
+    )
+    files = [str(tmp_path / "main.c"), str(source), "-lm", "-o", str(program)]
+    subprocess.run(["cc", "-Wall", "-Werror", *files], check=True)
+    rows = Path(iris).read_text("utf-8").partition("\n")[2]
+    said = subprocess.run([program], input=rows, capture_output=True, text=True, check=True).stdout
+    classes = load_network(model).classes
+    found = [classes[int(k)] for k in said.split()]
+    assert found == run("predict", model, iris).splitlines()
 
 
 def test_export_to_torch(run, trained, tmp_path):
