@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--layers", default="16,16", help="sizes of the hidden layers: 16,16")
     train.add_argument("--activation", default="sigmoid", help="of the hidden layers")
     train.add_argument("--epochs", type=int, default=100)
-    train.add_argument("--lr", type=float, default=0.01, help="learning rate of Adam")
+    train.add_argument("--lr", type=float, default=0.03, help="learning rate of Adam")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder to write to")
     predict = command("predict", _predict, "what a saved network says of the rows of a table")
