@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -404,8 +405,15 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     assert "safetensors" in complain("predict", str(other), iris)
 
 
-def test_the_readme_shows_what_is_printed(run):
+def test_the_readme_shows_what_is_printed(run, tmp_path, monkeypatch):
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    arguments = ["diff", "tanh(2*x + y)**2", "x=0.7", "y=-1"]
-    command = '$ autograd-bp diff "tanh(2*x + y)**2" x=0.7 y=-1\n'
-    assert command + run(*arguments) in readme
+    block = readme.partition("## Command line\n\n```console\n$ ")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    checked = []
+    for session in block.split("\n$ "):
+        command, _, printed = session.partition("\n")
+        _, *arguments = shlex.split(command)
+        if arguments[0] in ("diff", "draw", "steps", "explain"):
+            assert run(*arguments).rstrip("\n") == printed.rstrip("\n")
+            checked.append(arguments[0])
+    assert checked == ["diff", "draw", "steps", "explain"]
