@@ -12,6 +12,7 @@ import json
 import math
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,26 @@ FILES = {"c": "network.c", "onnx": "network.onnx", "torch": "network.pt"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = parser().parse_args(arguments)
+    commands = parser()
+    options, unknown = commands.parse_known_args(arguments)
+    if unknown:
+        hint = "; a formula that begins with - is written in brackets, or after --"
+        commands.error(
+            f"unrecognized arguments: {' '.join(unknown)}{hint if 'formula' in options else ''}"
+        )
     try:
         found, text = options.run(options)
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        print(f"autograd-bp {options.command}: {error}", file=sys.stderr)
+        print(f"autograd-bp {options.command}: {_escaped(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"autograd-bp {options.command}: interrupted", file=sys.stderr)
         return 130
+    if options.json:
+        text = json.dumps(_finite(found), indent=2)
+    encoding = sys.stdout.encoding or "utf-8"  # of a terminal that may not have ∂
     try:
-        print(json.dumps(_finite(found), indent=2, ensure_ascii=False) if options.json else text)
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it, such as ``head``, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     try:
         import shtab
     except ImportError:
-        whole.epilog = 'For completion in a shell: pip install "autograd-bp[cli]"'
+        whole.add_argument("--print-completion", action=_NoCompletion, help="needs shtab")
     else:
         shtab.add_argument_to(whole, ["--print-completion"])
     commands = whole.add_subparsers(dest="command", required=True, metavar="command")
@@ -67,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
 
     def of_formula(name: str, run: Any, text: str) -> argparse.ArgumentParser:
         added = command(name, run, text)
-        added.add_argument("formula", help='such as "tanh(2*x + y)**2"')
+        added.add_argument(
+            "formula", help='such as "tanh(2*x + y)**2"; in brackets if it begins with -'
+        )
         added.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="where to compute it")
         return added
 
@@ -87,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--layers", default="16,16", help="sizes of the hidden layers: 16,16")
     train.add_argument("--activation", default="sigmoid", help="of the hidden layers")
     train.add_argument("--epochs", type=int, default=100)
-    train.add_argument("--lr", type=float, default=0.01, help="learning rate of Adam")
+    train.add_argument("--lr", type=float, default=0.03, help="learning rate of Adam")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder to write to")
     predict = command("predict", _predict, "what a saved network says of the rows of a table")
@@ -100,6 +112,13 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+class _NoCompletion(argparse.Action):
+    """Says what ``--print-completion`` needs, where it is missing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.error('completion needs the package shtab; run pip install "autograd-bp[cli]"')
+
+
 # --- formulas -------------------------------------------------------------------------------------
 
 
@@ -108,13 +127,14 @@ def _given(options: argparse.Namespace) -> tuple[Formula, dict[str, float]]:
     formula = Formula(options.formula)
     numbers: dict[str, float] = {}
     for text in options.numbers:
-        name, equals, number = text.partition("=")
+        name, _, number = text.partition("=")
+        name = unicodedata.normalize("NFKC", name.strip())  # as Python reads names in a formula
+        if name in numbers:
+            raise ValueError(f"{name} is given twice; a name has one number")
         try:
-            numbers[name.strip()] = float(number)
+            numbers[name] = float(number)
         except ValueError:
-            equals = ""
-        if not equals:
-            raise ValueError(f"{text!r} must be a name and its number, such as x=0.5")
+            raise ValueError(f"{text!r} must be a name and its number, such as x=0.5") from None
     unknown = [name for name in numbers if name not in formula.names]
     if unknown:
         raise ValueError(
@@ -253,7 +273,12 @@ def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _shown(x: Any) -> str:
-    return f"{x:.6g}" if isinstance(x, float) else str(x)
+    return f"{x:.6g}" if isinstance(x, float) else _escaped(str(x))
+
+
+def _escaped(text: str) -> str:
+    """In one line, and without what would command a terminal: names come from files."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _finite(x: Any) -> Any:

@@ -1,9 +1,9 @@
 """Networks for tables: a column to predict from the others, as the command line trains them.
 
 A table is the text of a CSV file with a header row. Features must be numbers; they are
-standardised by the mean and the standard deviation of the training rows. A target of which some
-cell is no number, or that has at most 20 different whole numbers, names classes; else it is a
-quantity. What prediction needs is kept in the model's file, `nn.save` writes it.
+standardised by the mean and the standard deviation of the training rows. A target without numbers,
+or of at most 20 different whole numbers, names classes; one of other numbers is a quantity; numbers
+and text mixed are refused. What prediction needs is kept in the model's file, `nn.save` writes it.
 """
 
 from __future__ import annotations
@@ -220,10 +220,18 @@ def _check(network: Network) -> None:
     for numbers in (network.means, network.scales, [network.target_mean, network.target_scale]):
         for x in numbers:
             finite(x, "a number")
+    lists = network.columns, network.means, network.scales, network.classes
     names = [*network.columns, *network.classes, network.target]
-    lengths = len(network.columns), len(network.means), len(network.scales)
-    fits = lengths == (n, n, n) and len(last.neurons) == (len(network.classes) or 1)
-    if not fits or 0.0 in network.scales or not all(isinstance(name, str) for name in names):
+    classes = len(network.classes)
+    if (
+        not all(isinstance(x, list) for x in lists)
+        or not all(isinstance(name, str) for name in names)
+        or not len(network.columns) == len(network.means) == len(network.scales) == n
+        or min(*network.scales, network.target_scale) <= 0.0
+        or classes == 1
+        or len(last.neurons) != (classes or 1)
+        or last.activation != "linear"  # or `folded` would be another function
+    ):
         raise ValueError
 
 
@@ -241,11 +249,9 @@ def train(
     if not columns:
         raise ValueError(f"{table.name} has no column besides the target {target!r}")
     cells = [row[at].strip() for row in table.rows]
-    for cell, line in zip(cells, table.lines, strict=True):
-        if not cell:
-            raise ValueError(f"{table.name}, row {line}, column {target!r}: the value is missing")
     X = table.numbers(columns)
-    classes = _classes(cells)
+    quantities = _quantities(table, target, cells)
+    classes = sorted(set(cells)) if quantities is None else _classes(cells, quantities)
     order = list(range(len(X)))
     random.Random(seed).shuffle(order)
     n_held_out = round(HELD_OUT * len(X))
@@ -256,21 +262,22 @@ def train(
             f"{target!r}; to train takes a few rows at least, and two classes"
         )
 
-    by_column = list(zip(*[X[i] for i in training], strict=True))
+    by_column = zip(*[X[i] for i in training], strict=True)
+    moments = [_moments(numbers, name) for numbers, name in zip(by_column, columns, strict=True)]
     activations = [activation] * len(hidden) + ["linear"]
     network = Network(
         MLP(len(columns), [*hidden, len(classes) or 1], activations, seed),
-        columns, [fmean(c) for c in by_column], [pstdev(c) or 1.0 for c in by_column],
+        columns, [mean for mean, _ in moments], [scale for _, scale in moments],
         target, classes,
     )  # fmt: skip
+    actual: Sequence[Any]
     y: list[Any]
-    if classes:
-        y = [classes.index(cell) for cell in cells]
+    if classes or quantities is None:
+        actual, y = cells, [classes.index(cell) for cell in cells]
     else:
-        quantities = [row[0] for row in table.numbers([target])]
-        network.target_mean = fmean(quantities[i] for i in training)
-        network.target_scale = pstdev([quantities[i] for i in training]) or 1.0
-        y = [(q - network.target_mean) / network.target_scale for q in quantities]
+        known = [quantities[i] for i in training]
+        mean, scale = network.target_mean, network.target_scale = _moments(known, target)
+        actual, y = quantities, [(q - mean) / scale for q in quantities]
     inputs = network.standardised(X)
     history = fit(
         network.model, [inputs[i] for i in training], [y[i] for i in training],
@@ -284,7 +291,7 @@ def train(
             rows=[table.rows[i] for i in held_out], lines=[table.lines[i] for i in held_out]
         )
     )
-    actual: list[Any] = [cells[i] if classes else quantities[i] for i in held_out]
+    actual = [actual[i] for i in held_out]
     score = _score(actual, predicted, bool(classes))
     files = [out / "model.safetensors", *_plots(out, history, actual, predicted, classes)]
     return {
@@ -297,18 +304,54 @@ def train(
     }
 
 
-def _classes(cells: Sequence[str]) -> list[str]:
-    """The names of the classes in order, or none if the cells are quantities."""
+def _quantities(table: Table, target: str, cells: Sequence[str]) -> list[float] | None:
+    """The target as numbers, or None if no cell is one; ValueError names a cell that stands out."""
+    are_numbers = [_is_number(cell) for cell in cells]
+    numeric = any(are_numbers)
+    for cell, is_number, line in zip(cells, are_numbers, table.lines, strict=True):
+        if not cell:
+            raise ValueError(f"{table.name}, row {line}, column {target!r}: the value is missing")
+        if not is_number and numeric:
+            raise ValueError(
+                f"{table.name}, row {line}, column {target!r}: {cell[:60]!r} is no number and "
+                "other rows have numbers; for classes, let every row have a name"
+            )
+    return [row[0] for row in table.numbers([target])] if numeric else None
+
+
+def _is_number(cell: str) -> bool:
     try:
-        numbers = {float(cell) for cell in cells}
+        float(cell)
     except ValueError:
-        return sorted(set(cells))
-    if len(numbers) <= MOST_CLASSES and all(x == round(x) for x in numbers if math.isfinite(x)):
-        return sorted(set(cells), key=float)
-    return []
+        return False
+    return True
 
 
-def _score(actual: list[Any], predicted: list[Any], by_class: bool) -> dict[str, float]:
+def _classes(cells: Sequence[str], quantities: Sequence[float]) -> list[str]:
+    """Whole numbers as the names of classes, in order; none if the numbers are quantities."""
+    spelling = dict(zip(quantities, cells, strict=True))
+    if len(spelling) > MOST_CLASSES or any(x != round(x) for x in spelling):
+        return []
+    for x, cell in zip(quantities, cells, strict=True):
+        if spelling[x] != cell:
+            raise ValueError(
+                f"the target has one class as {cell!r} and as {spelling[x]!r}; write it in one way"
+            )
+    return [spelling[x] for x in sorted(spelling)]
+
+
+def _moments(numbers: Sequence[float], column: str) -> tuple[float, float]:
+    """Mean and standard deviation, or 1 for a constant."""
+    try:
+        mean, deviation = fmean(numbers), pstdev(numbers)
+    except OverflowError:
+        deviation = math.inf
+    if not math.isfinite(deviation):
+        raise ValueError(f"column {column!r} has numbers too large to standardise; rescale it")
+    return mean, deviation or 1.0
+
+
+def _score(actual: Sequence[Any], predicted: list[Any], by_class: bool) -> dict[str, float]:
     """The accuracy; or R² and the root of the mean squared error, in the target's unit."""
     if by_class:
         right = sum(a == p for a, p in zip(actual, predicted, strict=True))
@@ -322,7 +365,7 @@ def _score(actual: list[Any], predicted: list[Any], by_class: bool) -> dict[str,
 
 
 def _plots(
-    out: Path, history: History, actual: list[Any], predicted: list[Any], classes: list[str]
+    out: Path, history: History, actual: Sequence[Any], predicted: list[Any], classes: list[str]
 ) -> list[Path]:
     """The loss by epoch, and what was predicted against what is; none without matplotlib."""
     try:
@@ -338,8 +381,7 @@ def _plots(
     axes.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error", title="Loss")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(out / "loss.png", dpi=150)
-    pyplot.close(figure)
+    files = [_picture(figure, out / "loss.png")]
 
     figure, axes = pyplot.subplots(figsize=(6, 5.4), layout="constrained")
     if classes:
@@ -347,7 +389,8 @@ def _plots(
         for a, p in zip(actual, predicted, strict=True):
             counts[classes.index(a)][classes.index(p)] += 1
         axes.imshow(counts, cmap="Blues")
-        names = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
+        names = ["".join(c if c.isprintable() else " " for c in name) for name in classes]
+        names = [name if len(name) <= 16 else name[:15] + "…" for name in names]
         names = [name.replace("$", r"\$") for name in names]  # no mathematics in labels
         axes.set_xticks(
             range(len(names)), names, rotation=45 if len(max(names, key=len)) > 3 else 0
@@ -364,6 +407,13 @@ def _plots(
         axes.plot(ends, ends, color="black", linewidth=1)
     across, up = ("predicted", "actual") if classes else ("actual", "predicted")
     axes.set(xlabel=across, ylabel=up, title="Held-out rows")
-    figure.savefig(out / "held_out.png", dpi=150)
+    return [*files, _picture(figure, out / "held_out.png")]
+
+
+def _picture(figure: Any, path: Path) -> Path:
+    from matplotlib import pyplot
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=150)
     pyplot.close(figure)
-    return [out / "loss.png", out / "held_out.png"]
+    return write_whole(path, drawn.getvalue())

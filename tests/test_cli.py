@@ -3,6 +3,9 @@
 import csv
 import json
 import math
+import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +152,7 @@ def test_pictures_and_pages(run, tmp_path):
         (["diff", "x", "x=1", "z=2"], "has no z; its names are x"),
         (["diff", "x", "x"], "such as x=0.5"),
         (["diff", "x", "x=abc"], "such as x=0.5"),
+        (["diff", "x", "x=1", "x=2"], "x is given twice"),
         (["diff", "log(x)", "x=-1"], "log(x) is defined for x > 0"),
         (["diff", "1/x", "x=0"], "b != 0"),
         (["draw", "x*2", "x=1", "-o", "g.gif"], "must end in .svg"),
@@ -165,19 +169,49 @@ def test_errors_are_one_paragraph(complain, arguments, match):
     assert said.count("\n") == 1
 
 
-def test_as_a_process():
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "autograd_bp", *arguments], capture_output=True, text=True,
-            encoding="utf-8", check=False,
-        )  # fmt: skip
+def call(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "autograd_bp", *arguments], capture_output=True, text=True,
+        encoding="utf-8", check=False, env=os.environ | environment,
+    )  # fmt: skip
 
+
+def test_as_a_process():
     done = call("diff", "x**2", "x=3", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["gradient"] == {"x": 6.0}
     done = call("diff", "x.y")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_without_the_signs():
+    done = call("diff", "x**2", "x=3", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u2202/\\u2202x = 6.0" in done.stdout
+    done = call("diff", "ξ**2", "ξ=3", "--json", PYTHONIOENCODING="latin-1")
+    assert json.loads(done.stdout)["gradient"] == {"ξ": 6.0}
+
+
+def test_a_formula_that_begins_with_a_sign(run, capsys):
+    for arguments in (["(-x)", "x=3"], ["--", "-x", "x=3"], ["-x * 1", "x=3"]):
+        assert "∂/∂x = -1.0" in run("diff", *arguments)
+    with pytest.raises(SystemExit) as end:
+        main(["diff", "-x", "x=3"])
+    assert end.value.code == 2
+    assert "in brackets, or after --" in capsys.readouterr().err
+
+
+def test_names_are_those_that_python_reads(run):
+    assert json.loads(run("diff", "ﬁ**2", "ﬁ=3", "--json"))["gradient"] == {"fi": 6.0}
+
+
+def test_completion_that_is_not_installed(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", "bash"])
+    assert end.value.code == 2
+    assert 'pip install "autograd-bp[cli]"' in capsys.readouterr().err
 
 
 def test_completion(capsys):
@@ -258,6 +292,32 @@ def test_export(run, iris, trained, tmp_path):
     np.testing.assert_allclose(session.run(None, {name: np.array(rows)})[0], scores, rtol=1e-6)
 
 
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_the_exported_source_predicts_the_same(run, iris, trained, tmp_path):
+    model, source, program = str(trained / "model.safetensors"), tmp_path / "n.c", tmp_path / "p"
+    run("export", model, "--to", "c", "-o", str(source))
+    (tmp_path / "main.c").write_text(
+        """
+        #include <stdio.h>
+        #include "n.h"
+        int main(void) {
+            double x[4], y[3], work[NETWORK_WORK];
+            while (scanf("%lf,%lf,%lf,%lf%*[^\\n]", x, x + 1, x + 2, x + 3) == 4) {
+                network(x, y, work);
+                printf("%d\\n", y[0] >= y[1] && y[0] >= y[2] ? 0 : y[1] >= y[2] ? 1 : 2);
+            }
+        }
+        """
+    )
+    files = [str(tmp_path / "main.c"), str(source), "-lm", "-o", str(program)]
+    subprocess.run(["cc", "-Wall", "-Werror", *files], check=True)
+    rows = Path(iris).read_text("utf-8").partition("\n")[2]
+    said = subprocess.run([program], input=rows, capture_output=True, text=True, check=True).stdout
+    classes = load_network(model).classes
+    found = [classes[int(k)] for k in said.split()]
+    assert found == run("predict", model, iris).splitlines()
+
+
 def test_export_to_torch(run, trained, tmp_path):
     torch = pytest.importorskip("torch")
     run("export", str(trained / "model.safetensors"), "--to", "torch", "-o", str(tmp_path / "n.pt"))
@@ -289,6 +349,11 @@ def test_a_quantity_is_folded(tmp_path):
         ("b\n1\n2\n", "no column besides the target"),
         ("a,b\n1,2\n", "takes a few rows"),
         ('a,b\n1,"2\n', "row"),
+        ("a,b\n1,2\n3,nan\n5,6\n", "row 3, column 'b': 'nan' is no finite number"),
+        ("a,b\n1,2.5\n3,n/a\n5,6.5\n", "row 3, column 'b': 'n/a' is no number and other rows"),
+        ("a,b\n1,p\n3,\n5,q\n", "row 3, column 'b': the value is missing"),
+        ("a,b\n1,0\n2,1\n3,1.0\n", "one class as '1' and as '1.0'"),
+        ("a,b\n" + "1e308,0\n-1e308,1\n" * 9, "column 'a' has numbers too large"),
     ],
 )
 def test_bad_tables(complain, tmp_path, text, match):
@@ -296,6 +361,17 @@ def test_bad_tables(complain, tmp_path, text, match):
     path.write_text(text, encoding="utf-8")
     assert match in complain("train", str(path), "-o", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_names_in_a_file_do_not_command_the_terminal(complain, run, tmp_path):
+    rows = [[k, "\x1b[31m\nno" if k % 2 else "yes"] for k in range(40)]
+    path = write_csv(tmp_path / "t.csv", ["a\x1b[31m\nb", "y"], rows)
+    assert r"its columns are a\x1b[31m\nb, y" in complain("train", path, "--target", "q")
+    out = tmp_path / "out"
+    run("train", path, "--layers", "2", "--epochs", "1", "-o", str(out))
+    printed = run("predict", str(out / "model.safetensors"), path)
+    assert printed.count("\n") == len(rows)
+    assert "\x1b" not in printed
 
 
 def test_a_target_that_is_no_column(complain, iris):
@@ -310,19 +386,34 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     other = tmp_path / "other.safetensors"
     save(other, MLP(4, [3], seed=0))
     assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
-    kept = {"columns": ["a"] * 4, "means": [0] * 4, "scales": [0] * 4, "target": "t",
+    kept = {"columns": ["a"] * 4, "means": [0] * 4, "scales": [1] * 4, "target": "t",
             "classes": ["p", "q", "r"], "target_mean": 0, "target_scale": 1}  # fmt: skip
-    for network in ("[]", "{", '{"columns": 3}', json.dumps(kept)):  # no scale may be 0
-        save(other, MLP(4, [3], seed=0), metadata={"network": network})
-        assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    wrong = [{"scales": [0] * 4}, {"scales": [-1] * 4}, {"target_scale": 0}, {"columns": "abcd"},
+             {"classes": dict.fromkeys("pqr", 0)}, {"classes": ["p"]}, {"target": 1},
+             {"means": [0] * 3}, {"means": ["0"] * 4}]  # fmt: skip
+    texts = ["[]", "{", '{"columns": 3}', *(json.dumps(kept | change) for change in wrong)]
+    for text in texts:
+        save(other, MLP(4, [3], "linear", seed=0), metadata={"network": text})
+        assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris), text
+    save(other, MLP(4, [3], "sigmoid", seed=0), metadata={"network": json.dumps(kept)})
+    assert "that `autograd-bp train` has saved" in complain("predict", str(other), iris)
+    save(other, MLP(4, [3], "linear", seed=0), metadata={"network": json.dumps(kept)})
+    assert load_network(other).classes == ["p", "q", "r"]
     assert "safetensors" in complain("predict", iris, iris)
     whole = (trained / "model.safetensors").read_bytes()
     other.write_bytes(whole[: len(whole) // 2])
     assert "safetensors" in complain("predict", str(other), iris)
 
 
-def test_the_readme_shows_what_is_printed(run):
+def test_the_readme_shows_what_is_printed(run, tmp_path, monkeypatch):
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    arguments = ["diff", "tanh(2*x + y)**2", "x=0.7", "y=-1"]
-    command = '$ autograd-bp diff "tanh(2*x + y)**2" x=0.7 y=-1\n'
-    assert command + run(*arguments) in readme
+    block = readme.partition("## Command line\n\n```console\n$ ")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    checked = []
+    for session in block.split("\n$ "):
+        command, _, printed = session.partition("\n")
+        _, *arguments = shlex.split(command)
+        if arguments[0] in ("diff", "draw", "steps", "explain"):
+            assert run(*arguments).rstrip("\n") == printed.rstrip("\n")
+            checked.append(arguments[0])
+    assert checked == ["diff", "draw", "steps", "explain"]
