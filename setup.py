@@ -38,7 +38,7 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
         pass
     else:
         # The interpreted engine rounds after every operation; so must the compiled one.
-        flags = [] if os.name == "nt" else ["-O3", "-ffp-contract=off"]
+        flags = [] if os.name == "nt" else ["-O3", "-ffp-contract=off", "-falign-loops=64"]
         modules = ["value", "tape", "program.record", "program.simplify"]
         extensions = cythonize(
             [

@@ -28,11 +28,17 @@ class cython:
     bint: TypeAlias = bool
     p_double: TypeAlias = list[float]
     p_int: TypeAlias = list[builtins.int]
-    cclass = cfunc = inline = no_gc = staticmethod(_as_it_is)
+    void: TypeAlias = None
+    ccall = cclass = cfunc = inline = no_gc = staticmethod(_as_it_is)
 
     @staticmethod
     def freelist(size: builtins.int) -> Callable[[T], T]:
         """Ignore the number of dead nodes to keep for reuse."""
+        return _as_it_is
+
+    @staticmethod
+    def exceptval(*, check: bool) -> Callable[[T], T]:
+        """Ignore whether the C function can raise."""
         return _as_it_is
 
     @staticmethod

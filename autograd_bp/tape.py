@@ -189,7 +189,7 @@ class Tape:
                 self._partial[e] = node._db
                 self._partner[e] = a if product else -1
                 e += 1
-            if node._details is not None and node._details.has_node:
+            if node._details is not None and node._details.has:
                 row = node._details.operands + node._details.others
                 indices: list[int] = _indices(row)
                 n = len(node._details.others)
@@ -339,7 +339,7 @@ def _numbered_operands(node: Value) -> cython.int:
     p = node._b
     if p is not None and _marked(p) > 0:
         count += 1
-    if node._details is not None and node._details.has_node:
+    if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
@@ -361,7 +361,7 @@ def _mark_operands(node: Value) -> cython.int:
     if p is not None:
         _mark(p, 1)
         count += 1
-    if node._details is not None and node._details.has_node:
+    if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
@@ -374,7 +374,7 @@ def _mark_operands(node: Value) -> cython.int:
 def _collect_marked_operands(node: Value, base: list[Value]) -> object:
     """Append the operands that have the mark, each once."""
     p: Value | None
-    if node._details is not None and node._details.has_node:
+    if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
@@ -403,7 +403,7 @@ def _forget_marks(node: Value) -> object:
     p = node._b
     if p is not None:
         _mark(p, 0)
-    if node._details is not None and node._details.has_node:
+    if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x

@@ -32,10 +32,11 @@ from autograd_bp.value import (
     _nodes,
     _number,
     apply,
+    begin_pass,
     consumers_first,
     derivative_watchers,
+    end_pass,
     is_recording,
-    one_pass,
     recording,
     restore,
     run_hooks,
@@ -205,7 +206,8 @@ def _dependent_on(inputs: Iterable[Value], order: list[Value]) -> set[int]:
 def backward_graph(root: Value, seed: Any) -> None:
     """What `Value.backward` does with ``create_graph=True``."""
     start = _seed(seed)
-    with one_pass:
+    begin_pass()
+    try:
         order = consumers_first([root])
         adjoint = _adjoints(order, {id(root): start}, {id(node) for node in order}, hooks=True)
         for node in order:
@@ -213,6 +215,8 @@ def backward_graph(root: Value, seed: Any) -> None:
             before = node.grad if node.is_leaf else 0.0
             keep = isinstance(before, Value) or before != 0.0
             node.grad = _as_node(before + grad if keep else grad)
+    finally:
+        end_pass()
 
 
 def _as_node(x: Number) -> Value:

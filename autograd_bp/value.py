@@ -43,6 +43,8 @@ else:
     from math import exp, log, sqrt
     from operator import getitem as item
 
+    number_of = float
+
 __all__ = [
     "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
     "zero_grad",
@@ -68,14 +70,21 @@ MEAN = cython.declare(cython.short, CODES["mean"])
 LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
-ROW = cython.declare(cython.int, 1)
-OTHERS = cython.declare(cython.int, 2)
+
+# What a node's rows of operands hold: nodes in the one row and in the other, one that was computed
+# (sorting skips rows of leaves), and what is neither a node nor a float yet.
+ROW = cython.declare(cython.longlong, 1)
+OTHERS = cython.declare(cython.longlong, 2)
+INNER = cython.declare(cython.longlong, 4)
+ODD = cython.declare(cython.longlong, 8)
+
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
-CONSUMER = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
-MANY = cython.declare(cython.longlong, 1 << 40)  # more consumers than there can be
+MET = cython.declare(cython.longlong, 1 << ops.CODE_BITS)  # marks above the code: see the sort
+DONE = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
+_acquire, _release = sorting.acquire, sorting.release
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 _derivative_watchers: ContextVar[tuple[Callable[..., object], ...]] = ContextVar(
@@ -105,8 +114,7 @@ class _Details:
     """What most nodes do without: a label, a scope, operands beyond two."""
 
     __slots__ = (
-        "grad_node", "has_node", "hooks", "is_inner", "label", "operands", "others", "partials",
-        "rule", "scope",
+        "grad_node", "has", "hooks", "label", "operands", "others", "partials", "rule", "scope",
     )  # fmt: skip
 
     label: str
@@ -114,8 +122,7 @@ class _Details:
     operands: tuple[Any, ...]  # a row of operands; empty if two links suffice
     others: tuple[Any, ...]  # a second row: the x of a dot, whose bias is a link
     partials: cython.p_double  # ∂node/∂operand, of the one row and then of the other
-    has_node: cython.int  # ROW and OTHERS, where some operand in that row is a node
-    is_inner: cython.bint  # whether one of them was computed: sorting skips rows of leaves
+    has: cython.longlong  # what is among them: see ROW
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
@@ -131,8 +138,7 @@ def _new_details(operands: tuple[Any, ...], others: tuple[Any, ...]) -> _Details
     details.operands = operands
     details.others = others
     details.rule = details.hooks = details.grad_node = None
-    details.has_node = 0
-    details.is_inner = False
+    details.has = 0
     if operands or not cython.compiled:
         details.partials = _doubles(len(operands) + len(others))
     return details
@@ -166,8 +172,8 @@ class Value:
 
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
-    # The operation's position in the table, 0 for a leaf. While a graph is being sorted, a
-    # consumer not yet met adds CONSUMER to it: one field fewer in every node.
+    # The operation's position in the table, 0 for a leaf. While a graph is being sorted there are
+    # marks above it: one field fewer in every node.
     _code: cython.longlong
     _data: float
     _grad: float
@@ -335,10 +341,11 @@ class Value:
 
             return backward_graph(self, seed)
         start: float = _number(seed, "seed")
-        with one_pass:
+        begin_pass()
+        try:
             before: list[tuple[Value, float]] = []
-            order: list[Value] = _consumers_first([self], _leaves_need_care, before)
             try:
+                order: list[Value] = _consumers_first([self], _leaves_need_care, before)
                 self._grad += start
                 for node in order:
                     if node._details is not None and node._details.hooks is not None:
@@ -350,13 +357,15 @@ class Value:
                         node._b._grad += g * node._db
                     if node._details is not None:
                         d = node._details
-                        if d.has_node & ROW:
+                        if d.has & ROW:
                             _hand_on(g, d, d.operands, 0)
-                        if d.has_node & OTHERS:
+                        if d.has & OTHERS:
                             _hand_on(g, d, d.others, len(d.operands))
-            finally:  # also where a hook raises
+            finally:  # also where a hook raises, or Ctrl-C comes
                 for node, grad in before:
                     node._grad += grad
+        finally:
+            end_pass()
         for watcher in derivative_watchers():
             for node in order:
                 for p, d_p in zip(node.parents, node.local_grads, strict=True):
@@ -905,10 +914,11 @@ def restore(
         rows: list[Any] = [operands, (), None]
         if code == DOT:
             rows = grouped(TABLE[DOT], operands)
-        details = _new_details(tuple(rows[0]), tuple(rows[1]))
+        details = _new_details(_plain(rows[0], "operand"), _plain(rows[1], "operand"))
         details.rule = op if custom else None
         for i, x in enumerate(details.operands + details.others):
-            _noted(details, x, ROW if i < len(details.operands) else OTHERS, "operand")
+            row = ROW if i < len(details.operands) else OTHERS
+            details.has |= _note(x, row, details.partials, i)
             details.partials[i] = next(partials) if isinstance(x, Value) else 0.0
         node = _node_of_many(code, data, details, rows[2])
     elif code:
@@ -961,18 +971,19 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
         raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
     details: _Details = _new_details(ws, xs)
     partials: cython.p_double = details.partials
-    p: float
-    q: float
     z: float = 0.0
+    has: cython.longlong = 0
     for i in range(n):
-        p = _noted(details, cython.cast(object, item(ws, i)), ROW, "w")
-        q = _noted(details, cython.cast(object, item(xs, i)), OTHERS, "x")
-        partials[i] = q  # ∂z/∂wᵢ
-        partials[n + i] = p  # ∂z/∂xᵢ
-        z += p * q
+        # wᵢ is ∂z/∂xᵢ, and xᵢ is ∂z/∂wᵢ
+        has |= _note(cython.cast(object, item(ws, i)), ROW, partials, n + i)
+        has |= _note(cython.cast(object, item(xs, i)), OTHERS, partials, i)
+        z += partials[n + i] * partials[i]
+    if has & ODD:
+        return dot(_plain(ws, "w"), _plain(xs, "x"), bias)
     z = _data(bias, "bias") + z
-    if details.has_node == 0 and not isinstance(bias, Value):
+    if not has and not isinstance(bias, Value):
         return z
+    details.has = has
     return _node_of_many(DOT, z, details, bias)
 
 
@@ -1104,30 +1115,43 @@ def _row(x: Any) -> _Details:
     row: tuple[Any, ...] = _sequence(x, "x")
     details: _Details = _new_details(row, ())
     partials: cython.p_double = details.partials
+    has: cython.longlong = 0
     for i in range(len(row)):
-        partials[i] = _noted(details, cython.cast(object, item(row, i)), ROW, "x")
+        has |= _note(cython.cast(object, item(row, i)), ROW, partials, i)
+    if has & ODD:
+        return _row(_plain(row, "x"))
+    details.has = has
     return details
 
 
 @cython.inline
 @cython.cfunc
-def _noted(details: _Details, x: object, row: cython.int, name: str) -> float:
-    """The number of an operand; whether it is a node, and one that was computed, is noted."""
+@cython.exceptval(check=False)
+def _note(
+    x: object, row: cython.longlong, numbers: cython.p_double, i: cython.Py_ssize_t
+) -> cython.longlong:
+    """Put the number of an operand into its place; what it adds to the `_Details.has` of its row.
+
+    Nothing in here can raise or is a call: so the loops over rows stay short.
+    """
     if type(x) is float:
-        return x
+        numbers[i] = number_of(x)
+        return 0
     if isinstance(x, Value):
-        if not details.has_node & row:  # asking is quicker than writing each time
-            details.has_node |= row
-        if cython.cast(Value, x)._code:
-            details.is_inner = True
-        return cython.cast(Value, x)._data
-    return _data(x, name)
+        numbers[i] = cython.cast(Value, x)._data
+        return row | INNER if cython.cast(Value, x)._code else row
+    return ODD
+
+
+def _plain(row: Iterable[Any], name: str) -> tuple[Any, ...]:
+    """The row with its ints and other real numbers as floats."""
+    return tuple([x if isinstance(x, Value) else _data(x, name) for x in row])
 
 
 @cython.cfunc
 def _result(code: cython.short, y: float, details: _Details) -> Any:
     """A node if some operand is one, else the plain number."""
-    return _node_of_many(code, y, details, None) if details.has_node else y
+    return _node_of_many(code, y, details, None) if details.has else y
 
 
 # --- numbers from outside ------------------------------------------------------------------------
@@ -1178,92 +1202,67 @@ def _number(x: Any, name: str) -> float:
 def _consumers_first(
     roots: list[Value], leaves: cython.bint, before: list[tuple[Value, float]] | None
 ) -> list[Value]:
-    """The nodes of a graph, each before its operands (Kahn's algorithm); on request the leaves too.
+    """The nodes of a graph, each before its operands; on request the leaves too.
 
     With a list ``before`` the gradients are set to 0 as well, while the nodes are at hand; it gets
     those of leaves that a hook keeps from being added to.
 
-    The first loop counts each node's consumers, the second lets a node out as soon as all of
-    its consumers are out. So the counts, kept in ``_code``, are 0 again at the end, and neither
-    a set nor recursion is needed. Operands are let out last to first, so that the order read
-    backwards, operands first, has them as they were written.
+    A depth-first search: a node goes into the order after its operands, which wait on a stack
+    meanwhile, and the order is turned round. Marks in ``_code`` say who was met (MET), and who is
+    in the order (DONE), so neither a set nor recursion is needed. Read backwards, operands first,
+    the order has them as they were written.
     """
     node: Value
     d: _Details
-    found: list[Value] = []
+    waiting: list[Value] = roots[::-1]
     order: list[Value] = []
     try:
-        for node in roots:
-            if node._code < CONSUMER:
-                found.append(node)
-            node._code += CONSUMER
-        for node in found:  # which grows as it is read
-            if node._a is not None and (node._a._code or leaves):
-                if node._a._code < CONSUMER:
-                    found.append(node._a)
-                node._a._code += CONSUMER
-            if node._b is not None and (node._b._code or leaves):
-                if node._b._code < CONSUMER:
-                    found.append(node._b)
-                node._b._code += CONSUMER
-            if node._details is not None:
-                d = node._details
-                if d.is_inner or leaves:
-                    _count(d.operands, found, leaves)
-                    _count(d.others, found, leaves)
-        found = []  # it may be long
-
-        for node in roots:
-            node._code -= CONSUMER
-            if node._code < CONSUMER:
-                order.append(node)
-        for node in order:  # likewise
+        while waiting:
+            node = cython.cast(Value, waiting[len(waiting) - 1])
+            if node._code >= MET:
+                if node._code < DONE:
+                    node._code += MET
+                    order.append(node)
+                waiting.pop()
+                continue
             if before is not None:
                 _clear_grad(node, before)
-            if node._b is not None and (node._b._code or leaves):
-                node._b._code -= CONSUMER
-                if node._b._code < CONSUMER:
-                    order.append(node._b)
-            if node._a is not None and (node._a._code or leaves):
-                node._a._code -= CONSUMER
-                if node._a._code < CONSUMER:
-                    order.append(node._a)
+            node._code += MET
             if node._details is not None:
                 d = node._details
-                if d.is_inner or leaves:
-                    _let_out(d.others, order, leaves)
-                    _let_out(d.operands, order, leaves)
-    except BaseException:  # Ctrl-C or no memory: leave no count behind
-        _forget_counts(roots)
+                if d.has & INNER or leaves:
+                    _have_wait(d.others, waiting, leaves)
+                    _have_wait(d.operands, waiting, leaves)
+            if node._b is not None and node._b._code < MET and (node._b._code or leaves):
+                waiting.append(node._b)
+            if node._a is not None and node._a._code < MET and (node._a._code or leaves):
+                waiting.append(node._a)
+        _take_marks_off(order)
+    except BaseException:  # Ctrl-C or no memory: leave no mark behind
+        _take_marks_off(waiting)
+        _take_marks_off(order)
         raise
+    order.reverse()
     return order
 
 
 @cython.cfunc
-def _count(row: tuple[Any, ...], found: list[Value], leaves: cython.bint) -> object:
-    """Count the node that has this row of operands as a consumer of each."""
+def _have_wait(row: tuple[Any, ...], waiting: list[Value], leaves: cython.bint) -> object:
+    """Put the nodes of a row that were not met yet on the stack, the first on top."""
     p: Value
-    for x in row:
-        if type(x) is not float and isinstance(x, Value):  # the former is quicker
+    for x in reversed(row):
+        if type(x) is not float:
             p = x
-            if p._code or leaves:
-                if p._code < CONSUMER:
-                    found.append(p)
-                p._code += CONSUMER
+            if p._code < MET and (p._code or leaves):
+                waiting.append(p)
     return None
 
 
 @cython.cfunc
-def _let_out(row: tuple[Any, ...], order: list[Value], leaves: cython.bint) -> object:
-    """The node that has this row of operands is out: so are those it was the last consumer of."""
-    p: Value
-    for x in reversed(row):
-        if type(x) is not float and isinstance(x, Value):  # the former is quicker
-            p = x
-            if p._code or leaves:
-                p._code -= CONSUMER
-                if p._code < CONSUMER:
-                    order.append(p)
+def _take_marks_off(nodes: list[Value]) -> object:
+    node: Value
+    for node in nodes:
+        node._code &= CODE
     return None
 
 
@@ -1274,7 +1273,7 @@ def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py
     partials: cython.p_double = details.partials  # read once: C cannot know that it stays
     for i in range(len(row)):
         x = item(row, i)
-        if type(cython.cast(object, x)) is not float and isinstance(cython.cast(object, x), Value):
+        if type(cython.cast(object, x)) is not float:
             cython.cast(Value, x)._grad += g * partials[start + i]
     return None
 
@@ -1304,44 +1303,32 @@ def run_hooks(node: Value, grad: Any) -> Any:
     return grad
 
 
-class _OnePass:
-    """The context of a backward pass: threads take turns, and a hook cannot begin another."""
+@cython.ccall
+def begin_pass() -> object:
+    """Wait for the passes of other threads; refuse one that a hook begins. Then `end_pass`.
 
-    def __enter__(self) -> None:
-        global _in_pass
-        sorting.acquire()
-        if _in_pass:
-            sorting.release()
-            raise RuntimeError(
-                "backward() was called by a hook, within a backward pass whose gradients it would "
-                "overwrite. In a hook, use gradients(y, xs), which leaves nodes alone; or keep "
-                "what the hook saw, and call backward() when the pass is over."
-            )
-        _in_pass = True
-
-    def __exit__(self, *error: object) -> None:
-        global _in_pass
-        _in_pass = False
-        sorting.release()
-
-
-one_pass = _OnePass()
-
-
-def _forget_counts(roots: list[Value]) -> None:
-    """Set all counts of a sort that was interrupted back to 0.
-
-    It may have been interrupted between any two lines, so nothing that it left is relied on.
+    Two functions, as a ``with`` costs as much as a pass over a small graph.
     """
-    node: Value
-    found: set[Value] = set(roots)
-    waiting: list[Value] = list(found)
-    while waiting:
-        node = waiting.pop()
-        node._code &= CODE
-        new = set(node.parents) - found
-        found |= new
-        waiting.extend(new)
+    global _in_pass
+    _acquire()
+    if _in_pass:
+        _release()
+        raise RuntimeError(
+            "backward() was called by a hook, within a backward pass whose gradients it would "
+            "overwrite. In a hook, use gradients(y, xs), which leaves nodes alone; or keep "
+            "what the hook saw, and call backward() when the pass is over."
+        )
+    _in_pass = True
+    return None
+
+
+@cython.ccall
+def end_pass() -> object:
+    """Let the next pass begin."""
+    global _in_pass
+    _in_pass = False
+    _release()
+    return None
 
 
 def _nodes(x: Any, name: str) -> list[Value]:
@@ -1366,11 +1353,10 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
     with sorting:
         try:
             for node in ends:
-                node._code += MANY
+                node._code |= DONE
             return _consumers_first(nodes, True, None)
         finally:
-            for node in ends:
-                node._code &= CODE
+            _take_marks_off(ends)
 
 
 # --- switches ------------------------------------------------------------------------------------

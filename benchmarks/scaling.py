@@ -74,7 +74,7 @@ def main() -> None:
         rows,
         "Cost rises with the memory in use: as many nodes in graphs of a thousand, all alive at\n"
         "once, wait for the same new pages and for the cache. What drift remains is the cache\n"
-        "still: backward makes four passes, and the last three find only a small graph in it.",
+        "still: backward makes three passes, and the last two find only a small graph in it.",
     )
 
 

@@ -239,8 +239,8 @@ def test_bytes_per_node():
 
 def test_an_interrupted_sort_leaves_nothing_behind(interpreted):
     """Ctrl-C at each line in turn of the functions that sort. (Compiled code is not interrupted
-    there; it shares the lines.) Counts that stayed on nodes would make later passes wrong."""
-    sorting = {"_consumers_first", "_count", "_let_out"}
+    there; it shares the lines.) Marks that stayed on nodes would make later passes wrong."""
+    sorting = {"_consumers_first", "_have_wait", "_take_marks_off"}
 
     def graph():
         x, w = interpreted.Value(3.0), interpreted.Value(2.0)
