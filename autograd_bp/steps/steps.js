@@ -73,7 +73,9 @@ let shown = 0; // the step
 
 function open(view) {
   const boxes = view.boxes.map(([id, x, y, width, height, role, lines]) => ({ id, x, y, width, height, role, lines }));
-  boxes.sort((a, b) => a.x + a.width / 2 - b.x - b.width / 2 || a.y - b.y); // for Tab
+  const middle = (box) => (view.down ? [box.y + box.height / 2, box.x] : [box.x + box.width / 2, box.y]);
+  const places = new Map(boxes.map((box) => [box, middle(box)]));
+  boxes.sort((a, b) => places.get(a)[0] - places.get(b)[0] || places.get(a)[1] - places.get(b)[1]); // for Tab
   const edges = view.edges.map(([tail, head, path, x, y, text]) => {
     const numbers = path.match(/-?[\d.]+/g).map(Number);
     const points = numbers.flatMap((across, k) => (k % 2 ? [] : [[across, numbers[k + 1]]]));
