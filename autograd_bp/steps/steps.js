@@ -190,7 +190,7 @@ function look() {
         if (!part.element) added.push(part.element = element(part));
       } else if (part.element) {
         part.element.remove();
-        part.element = part.before = null;
+        part.element = part.before = part.waiting = null;
       }
     }
     if (added.length) holder.append(...added);
@@ -341,11 +341,16 @@ function mark(k) {
     part.data.textContent = ` ${data}   `;
     part.grad.textContent = ` ${grad}`;
     squeeze(part.numbers, [["data", "f"], [` ${data}    ${grad}`, ""], part.symbol], part.width);
-    part.element.setAttribute("aria-label", `${nodes[i].name}: ${nodes[i].op || "given"}, data ${waiting ? "not yet computed" : data}, gradient ${known[i] ? grad : "not yet known"}`);
+    part.element.setAttribute("aria-label", `${nodes[i].name}: ${called(nodes[i].op) || "given"}, data ${waiting ? "not yet computed" : data}, gradient ${known[i] ? grad : "not yet known"}`);
     part.element.dataset.gradient = known[i] ? String(gradient) : "";
   }
   const carrying = [...new Set(parents.map(box))].flatMap((p) => picture.between.get(`${p} ${box(active)}`) ?? []);
   $("carrying").replaceChildren(...carrying.filter((edge) => edge.element).map((edge) => edgeElement(edge, "carries")));
+  for (const edge of picture.edges) { // a local derivative is known when the box at its head is
+    if (!edge.element || edge.head[0] !== "n") continue;
+    const waiting = k < (computedAt.get(Number(edge.head.slice(1))) ?? 0);
+    if (edge.waiting !== waiting) edge.element.classList.toggle("waiting", edge.waiting = waiting);
+  }
 }
 
 function line(symbols, numbers = "", note = "") {
