@@ -209,6 +209,14 @@ def test_a_local_derivative_appears_when_its_node_is_computed(visit):
     assert [texts.nth(k).is_visible() for k in range(2)] == [False, False]
 
 
+def test_the_explanation_speaks_of_what_there_is(visit):
+    of_neurons = ".help [data-role=pre-activation]:visible"
+    assert visit(steps(mlp_cost()).html()).locator(of_neurons).count() == 2
+    tab = visit(steps(Value(2.0, "x") * 3.0).html())
+    assert tab.locator(of_neurons).count() == 0
+    assert words(tab, ".colours span:not([hidden]) >> nth=0") == "input"
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 def test_no_derivative_breaks_within(visit, viewport):
     tab = visit(steps(mlp_cost()).html(), viewport)

@@ -306,6 +306,7 @@ function toggle(scope) {
 
 // The explanation is open at first, where there is room for it.
 const help = document.querySelector(".help");
+for (const part of help.querySelectorAll("[data-role]")) part.hidden = !roles.includes(part.dataset.role);
 let introducing = help.open = innerWidth > 760;
 
 function showStep(k) {
