@@ -507,7 +507,7 @@ function placeUnits() {
   const columns = Array.from({ length: depth + 1 }, (_, d) => units.filter((unit) => unit.depth === d));
   columns.forEach((column, d) => {
     const space = (height - 22) / column.length;
-    const roomy = (space - 2 * WIDEST - 21) / 2; // the radius that leaves room for a name and the ring around the next
+    const roomy = (space - 2 * WIDEST - 22) / 2; // the radius that leaves room for a name and the ring around the next
     const isNamed = roomy >= 13;
     const radius = Math.max(2, Math.min(18, isNamed ? roomy : (height - 20) / column.length / 2.7, width / (depth + 1) / 5));
     column.forEach((unit, k) => {
@@ -535,7 +535,7 @@ function placeUnits() {
     unit.element.append(unit.disc, unit.ring, make("svg:circle", { class: "chosen", cx: x, cy: y, r: radius + WIDEST + 2 }));
     unit.text = radius >= 13 ? make("svg:text", { x, y: y + 3.5 }) : null;
     if (unit.text) unit.element.append(unit.text);
-    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + WIDEST + 13 }, unit.name));
+    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + WIDEST + 14 }, unit.name));
     unit.element.addEventListener("click", () => chooseUnit(unit));
     unit.element.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
@@ -655,10 +655,11 @@ function describe() {
     });
     const terms = uses.map(({ i, partial }) => `${bracketed(grads[i])}·${bracketed(partial)}`);
     const symbols = uses.length <= 2 ? uses.map(({ i }) => `${d("C", name(i))} · ${d(name(i), name(a))}`).join(" + ") : `Σ ∂C/∂z · ∂z/∂${name(a)}, over the ${uses.length} nodes z that use it`;
-    const made = uses.length <= 2 ? uses.filter(({ i }) => /^v\d+$/.test(name(i))).map(({ i }) => `${name(i)} is a ${called(ops[i])} on the way to C`) : [];
-    if (uses.length > 2 && uses.every(({ i }) => ops[i] === "dot")) made.push("∂C/∂z is the δ of a neuron in the next layer, and ∂z/∂a its weight");
+    const made = uses.length <= 2 ? uses.filter(({ i }) => /^v\d+$/.test(name(i))).map(({ i }) => `${name(i)} is a ${called(ops[i])}`) : [];
+    const ofNeurons = uses.length > 2 && uses.every(({ i }) => ops[i] === "dot");
+    const where = made.length ? `where ${made.join(" and ")}, on the way to C` : ofNeurons && "where ∂C/∂z is the δ of a neuron in the next layer, and ∂z/∂a its weight";
     const isDelta = a === z && ops[z] === "dot";
-    lines.push(line(`${isDelta ? "δ = " : ""}${d("C", name(a))} = ${symbols || "0"}`, `= ${sum(terms) || "0"}`, `= ${number(grads[a])}`, made.length && `where ${made.join(" and ")}`));
+    lines.push(line(`${isDelta ? "δ = " : ""}${d("C", name(a))} = ${symbols || "0"}`, `= ${sum(terms) || "0"}`, `= ${number(grads[a])}`, where));
     if (a !== z && z >= 0) {
       const slope = run.partials(a)[0];
       lines.push(line(`δ = ${d("C", name(z))} = ${d("C", name(a))} · ${d(name(a), name(z))}`, `= ${number(grads[a])} · ${number(slope)}`, `= ${number(grads[z])}`));
