@@ -248,6 +248,28 @@ def test_what_is_drawn_lies_inside_the_picture_and_frames_around_their_boxes():
     assert y < box[2] < box[2] + box[4] < y + h
 
 
+def test_what_is_too_wide_leads_down():
+    def first_view(sizes):
+        return steps(mse(MLP(2, sizes, seed=0).forward([0.5, -1.0]).output, 1.0)).data["views"][0]
+
+    assert not first_view([1])["down"]
+    view = first_view([2, 1])
+    assert view["down"]
+    assert min(890 / view["size"][0], 670 / view["size"][1]) > 0.8
+    assert not first_view([9, 9, 1])["down"]  # would be smaller still
+    views = steps(mlp_cost()).data["views"]
+    assert {view["down"] for view in views} == {True}
+
+
+def test_texts_of_edges_stand_beside_them():
+    for sizes in ([2, 1], [3, 1], [2, 2, 1]):
+        C = mse(MLP(2, sizes, seed=0).forward([0.5, -1.0]).output, 1.0)
+        for _, _, path, x, y, _ in steps(C).data["views"][0]["edges"]:
+            numbers = list(map(float, re.findall(r"-?[\d.]+", path)))
+            points = list(zip(numbers[::2], numbers[1::2], strict=True))
+            assert min(math.dist((x, y), point) for point in points) < 80
+
+
 def test_roles():
     page = steps(mlp_cost())
     roles = {

@@ -8,6 +8,7 @@ import pytest
 from browser import DESKTOP, PHONE, colours, scrolls_sideways
 
 from autograd_bp import Value, dot, scope, steps, sum_of, topological_order
+from autograd_bp.steps import notation
 from nn import MLP, bce, mse
 
 pytest_plugins = ["browser"]  # its fixtures
@@ -152,7 +153,7 @@ def test_a_backward_step(visit):
     go_to(tab, "v1 hands on")
     assert "∂C/∂x += ∂C/∂v1 · ∂v1/∂x = 1 · 0.12 = 0.12" in words(tab, "#formula")
     assert "since ∂v1/∂x = z; in all, with what it had: 0.5 + 0.12 = 0.62" in words(tab, "#formula")
-    assert "∂C/∂z += ∂C/∂v1 · ∂v1/∂z = 1 · −3 = −3" in words(tab, "#formula")
+    assert "∂C/∂z += ∂C/∂v1 · ∂v1/∂z = 1 · (−3) = −3" in words(tab, "#formula")
     assert tab.locator(".box.touched").count() == 2
     assert tab.get_attribute("body", "class") == "is-backward"
 
@@ -161,6 +162,70 @@ def test_delta_is_called_by_its_name(visit):
     tab = visit(steps(mlp_cost()).html())
     go_to(tab, r"z\[2\]\[0\] hands on its δ = ∂C/∂z\[2\]\[0\] = −0.2512")
     assert "δ −0.2512" in words(tab, ".box.active")
+
+
+def test_an_activation_tells_how_delta_came_from_the_next_layer(visit):
+    record = MLP(2, [2, 3, 1], seed=0).forward([0.5, -1.0])
+    C = mse(record.output, 1.0)
+    C.backward()
+    first, second, last = record.layers
+    tab = visit(steps(C).html())
+
+    go_to(tab, r"a\[3\]\[0\] hands on")
+    text = words(tab, "#formula p:last-child")
+    assert text.startswith("δ(z[3][0]) = ∂C/∂a[3][0] · σ′(z[3][0]) = ")
+    assert text.endswith(f"= {notation.number(last.delta[0])}")
+
+    go_to(tab, r"a\[1\]\[1\] hands on")
+    assert "δ of the next layer" in words(tab, "#formula p:nth-last-child(2)")
+    formula, numbers, result = words(tab, "#formula p:last-child").split(" = ")[1:]
+    assert formula.endswith(") · σ′(z[1][1])")
+    terms = formula.removeprefix("(").removesuffix(") · σ′(z[1][1])").split(" + ")
+    assert sorted(terms) == [f"δ(z[2][{k}]) · w[2][{k}][1]" for k in range(3)]
+    for delta in second.delta:
+        assert notation.number(delta) in numbers
+    assert result == notation.number(first.delta[1])
+
+
+def test_a_number_used_twice_by_one_node_has_two_arrows(visit):
+    x = Value(3.0, "x")
+    tab = visit(steps(x * x + 1.0).html())
+    go_to(tab, "v1 hands on")
+    formula = words(tab, "#formula")
+    assert "If x grows by a little ε on one arrow alone, v1 changes by 3·ε" in formula
+    assert "since ∂v1/∂x = x, on arrow 2 of 2 from x alone; in all" in formula
+
+
+def test_a_local_derivative_appears_when_its_node_is_computed(visit):
+    x = Value(3.0, "x")
+    tab = visit(steps((x * 2.0).tanh()).html())
+    texts = tab.locator("#edges .edge text")
+    assert [texts.nth(k).is_visible() for k in range(2)] == [False, False]
+    tab.keyboard.press("ArrowRight")
+    assert [texts.nth(k).text_content() for k in range(2) if texts.nth(k).is_visible()] == ["2"]
+    tab.keyboard.press("ArrowRight")
+    assert [texts.nth(k).is_visible() for k in range(2)] == [True, True]
+    tab.keyboard.press("Home")
+    assert [texts.nth(k).is_visible() for k in range(2)] == [False, False]
+
+
+def test_the_explanation_speaks_of_what_there_is(visit):
+    of_neurons = ".help [data-role=pre-activation]:visible"
+    assert visit(steps(mlp_cost()).html()).locator(of_neurons).count() == 2
+    tab = visit(steps(Value(2.0, "x") * 3.0).html())
+    assert tab.locator(of_neurons).count() == 0
+    assert words(tab, ".colours span:not([hidden]) >> nth=0") == "input"
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_no_derivative_breaks_within(visit, viewport):
+    tab = visit(steps(mlp_cost()).html(), viewport)
+    go_to(tab, r"a\[2\]\[0\] hands on")
+    heights = tab.eval_on_selector_all(
+        "#headline .word, #formula .word", "all => all.map((e) => e.getBoundingClientRect().height)"
+    )
+    assert len(heights) > 8
+    assert max(heights) < 30  # one line
 
 
 def test_the_queue_shows_where_one_is_and_leads_there(visit):
@@ -198,7 +263,7 @@ def test_pointing_at_a_node_or_walking_to_it_shows_its_history(visit):
     x = next(i for i, node in enumerate(steps(mlp_cost()).data["nodes"]) if node["name"] == "x[0]")
     tab.hover(f".box[data-node='{x}']")
     assert tab.locator("#tip li").count() == 3
-    assert "+= 0.02883 · −0.174 from z[1][1] → −0.00493" in tab.text_content("#tip")
+    assert "+= 0.02883 · (−0.174) = −0.005018, from z[1][1]; in all" in tab.text_content("#tip")
     tab.mouse.move(1, 1)
     assert tab.is_hidden("#tip")
     tab.focus("#theme")

@@ -438,10 +438,23 @@ def test_a_click_on_a_neuron_explains_it(visit, tmp_path):
     text = tab.text_content("#formula")
     for part in ("z[1][2] = w·a + b", "a[1][2] = σ(z[1][2])", "δ = ∂C/∂z[1][2]", "∂C/∂b[1][2] = δ"):
         assert part in text
+    assert "∂C/∂w[1][2][0] = δ · x[0]" in text
     tab.click(".unit >> nth=-1")
     assert tab.text_content("#unit") == "C, the cost of this sample"
     tab.click(".unit >> nth=0")
     assert tab.text_content("#unit") == "x[0]"
+
+
+def test_names_of_neurons_are_clear_of_the_ring_around_the_next(visit, tmp_path):
+    mlp = MLP(2, [4, 3, 1], seed=0)
+    tab = visit(record(tmp_path, mlp))
+    tab.click(".unit[aria-label^='a[1][1]']")
+    where = "where ∂C/∂z is the δ of a neuron in the next layer, and ∂z/∂a its weight"
+    assert where in tab.text_content("#formula")
+    rectangle = "e => e.getBoundingClientRect()"
+    bottom = tab.eval_on_selector(".unit[aria-label^='a[1][0]'] .name", f"{rectangle}.bottom")
+    top = tab.eval_on_selector(".unit[aria-label^='a[1][1]'] .chosen", f"{rectangle}.top")
+    assert bottom <= top + 2  # the text's box has room below its letters
 
 
 def test_scrubbing_by_slider_keys_buttons_play_and_on_the_curve(visit, tmp_path):

@@ -13,6 +13,12 @@ function number(x, digits = 4) {
   return text.replace(/\.?0*e([+-])(\d)/, (_, sign, power) => `e${sign === "-" ? "−" : ""}${power}`).replace("-", "−");
 }
 
+// A factor or a term, in brackets if it is negative.
+const bracketed = (x) => (x < 0 ? `(${number(x)})` : number(x));
+
+const OPERATIONS = { __proto__: null, "+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power", neg: "negative", dot: "weighted sum" };
+const called = (op) => OPERATIONS[op] ?? op;
+
 // "∂of/∂by", with brackets around names that are no single words.
 function derivative(of, by) {
   return [of, by].map((name) => `∂${/^[\w.#'\[\]]+$/.test(name) ? name : `(${name})`}`).join("/");
@@ -26,6 +32,11 @@ function make(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);
   return element;
+}
+
+// Text that breaks only between words, unless one is longer than a line: not within "∂C/∂z[1][0]".
+function unbroken(text) {
+  return text.split(" ").flatMap((word, k) => [...(k ? [" "] : []), make("span", { class: "word" }, word)]);
 }
 
 // --- the controls: buttons, slider, keys, play ----------------------------------------------------

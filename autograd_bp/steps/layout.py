@@ -2,7 +2,8 @@
 
 There is a view for each way to fold the outermost scopes:
 
-- ``open``: the scopes that are open; ``size``: width and height, in points, y downwards.
+- ``open``: the scopes that are open; ``size``: width and height, in points, y downwards;
+  ``down``: whether arrows lead down, not to the right.
 - ``boxes``: id, x, y of the corner, width, height, role, lines of text. A line is its baseline
   and its runs, pairs of a text and how it is set: "", "b" bold, "s" raised, "f" faint.
 - ``edges``: ids of tail and head, the path in SVG's language, x and y of its text, the text.
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from autograd_bp.draw import _Plan as Plan
@@ -30,6 +32,9 @@ MOST_COMBINED = 4  # scopes, and
 SMALL = 300  # nodes, up to which every combination of open and folded scopes is laid out
 MOST_ALONE = 12  # scopes, up to which there is a view for each one open alone
 TANGLED = 1000  # ranks that edges leap over, from which there are fewer niceties
+ROOM = (890, 670)  # the room for a graph in a window of 1280×800, and
+READABLE = 0.8  # the scale below which its texts are too small there
+ASTRAY = 30.0  # how far from an edge its text may stand
 
 
 def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
@@ -37,7 +42,10 @@ def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
     everything = Plan(list(nodes), None, ())
     scopes = [path[0] for path in everything.scopes if len(path) == 1]
     choices = _choices(scopes, len(nodes), everything.leaps() > TANGLED)
-    found = [_view(list(nodes), scopes, opened) for opened in choices]
+    first, *others = choices
+    found = [_first_view(list(nodes), scopes, first)]
+    down = found[0]["down"]
+    found += [_view(list(nodes), scopes, opened, down) for opened in others]
     text = json.dumps(found, ensure_ascii=False).replace(BACKSLASH, "\\\\")
     result: list[dict[str, Any]] = json.loads(text)
     return result
@@ -56,12 +64,30 @@ def _choices(scopes: Sequence[str], n: int, tangled: bool) -> Iterable[Sequence[
     return [*all_and_none, *alone]
 
 
-def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
+def _first_view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
+    """The view to begin with. It leads to the right, as one reads; but down if it is small and
+    would have to be shrunk too much otherwise: a box is three times as wide as high.
+    """
+    across = _view(nodes, scopes, opened, down=False)
+    if len(nodes) > SMALL or _scale(across) >= READABLE:
+        return across
+    return max(across, _view(nodes, scopes, opened, down=True), key=_scale)
+
+
+def _scale(view: dict[str, Any]) -> float:
+    """By how much a window would have to shrink or could enlarge the view."""
+    width, height = view["size"]
+    return float(min(ROOM[0] / width, ROOM[1] / height))
+
+
+def _view(
+    nodes: list[Value], scopes: Sequence[str], opened: Sequence[str], down: bool
+) -> dict[str, Any]:
     plan = Plan(nodes, None, [scope for scope in scopes if scope not in opened])
-    graph = _laid_out(plan)
+    graph = _laid_out(plan, down)
     if any("pos" not in edge for edge in graph.get("edges", [])):  # Graphviz lost it
         plan.drop_frames()
-        graph = _laid_out(plan)
+        graph = _laid_out(plan, down)
     left, bottom, right, top = map(float, graph["bb"].split(","))
     layout = _Layout(left, top)
     objects = graph.get("objects", [])
@@ -72,12 +98,13 @@ def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> d
     return {
         "open": list(opened),
         "size": [round(right - left, 1), round(top - bottom, 1)],
+        "down": down,
         "boxes": [
             layout.box(thing, plan.roles)
             for thing in objects
             if not thing["name"].startswith("cluster")
         ],
-        "edges": [layout.edge(edge, name_of) for edge in graph.get("edges", [])],
+        "edges": [layout.edge(edge, name_of, down) for edge in graph.get("edges", [])],
         "frames": [
             layout.frame(thing, path[-1])
             for path, name in plan.scopes.items()
@@ -90,11 +117,13 @@ def _view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> d
     }
 
 
-def _laid_out(plan: Plan) -> Any:
+def _laid_out(plan: Plan, down: bool) -> Any:
     tangled = plan.leaps() > TANGLED
     if tangled:  # with frames, Graphviz loses edges, or ends the whole process
         plan.drop_frames()
-    picture = plan.picture("LR", legend=False)
+    picture = plan.picture("TB" if down else "LR", legend=False)
+    if down:
+        picture.attr("graph", ranksep="0.2", nodesep="0.15")
     if len(set(plan.boxes)) > SMALL:
         picture.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
     if tangled:  # it would take minutes, most of them for fewer crossings
@@ -141,7 +170,7 @@ class _Layout:
         x0, y0, x1, y1 = map(float, thing["bb"].split(","))
         return [*self.point(x0, y1), round(x1 - x0, 1), round(y1 - y0, 1), title]
 
-    def edge(self, edge: Any, name_of: dict[int, str]) -> list[Any]:
+    def edge(self, edge: Any, name_of: dict[int, str], down: bool) -> list[Any]:
         end, *points = edge["pos"].split()
         start, *curve = (self.point(*map(float, point.split(","))) for point in points)
         path = [
@@ -151,4 +180,19 @@ class _Layout:
         ]
         text = "".join(step["text"] for step in edge["_ldraw_"] if step["op"] == "T")
         at = self.point(*map(float, edge["lp"].split(",")))
+        if down:  # where Graphviz may put it far to the right
+            nearest = min(_along([start, *curve]), key=lambda point: math.dist(point, at))
+            at = at if math.dist(nearest, at) < ASTRAY else nearest
         return [name_of[edge["tail"]], name_of[edge["head"]], "".join(path), *at, text]
+
+
+def _along(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Points on a curve, which is given as Graphviz gives it: cubic pieces, end to end."""
+    for k in range(0, len(points) - 3, 3):
+        for t in (0.125 * i for i in range(9)):
+            weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+            x, y = (
+                round(sum(w * p[axis] for w, p in zip(weights, points[k : k + 4], strict=True)), 1)
+                for axis in (0, 1)
+            )
+            yield x, y

@@ -71,8 +71,9 @@ def operation(node: Value, operands: Sequence[str]) -> str:
     groups = grouped(node.rule, operands)
     if node.rule is DOT:
         w, x, b = groups
+        has_bias = isinstance(node.operands[-1], Value) or node.operands[-1] != 0
         products = [f"{_bracketed(p)}·{_bracketed(q)}" for p, q in zip(w, x, strict=True)]
-        return " + ".join([*_some(products), *([] if b == "0" else [b])])
+        return " + ".join([*_some(products), *([b] if has_bias else [])])
     if node.rule.is_nary:
         return f"{node.op}({', '.join(_some(groups[0]))})"
     if node.op == "**":

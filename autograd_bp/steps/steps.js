@@ -48,10 +48,11 @@ function history(i, k) {
   if (made && made <= k) events.push(`step ${made}: ${nodes[i].name} = ${nodes[i].numbers} = ${number(nodes[i].data)}`);
   const grads = new Float64Array(nodes.length);
   forEachContribution(k, ({ step, node, added, from, grad, d }) => {
+    const had = grads[node] !== 0;
     grads[node] += added;
     if (node !== i) return;
-    const what = from === undefined ? "= 1, the start" : `+= ${number(grad)} · ${number(d)} from ${nodes[from].name}`;
-    events.push(`step ${step}: ${derivative(C, nodes[i].name)} ${what}${from === undefined ? "" : ` → ${number(grads[i])}`}`);
+    const what = from === undefined ? "= 1, the start" : `+= ${number(grad)} · ${bracketed(d)} = ${number(grad * d)}, from ${nodes[from].name}`;
+    events.push(`step ${step}: ${derivative(C, nodes[i].name)} ${what}${had ? `; in all ${number(grads[i])}` : ""}`);
   }, grads);
   return events;
 }
@@ -73,7 +74,9 @@ let shown = 0; // the step
 
 function open(view) {
   const boxes = view.boxes.map(([id, x, y, width, height, role, lines]) => ({ id, x, y, width, height, role, lines }));
-  boxes.sort((a, b) => a.x + a.width / 2 - b.x - b.width / 2 || a.y - b.y); // for Tab
+  const middle = (box) => (view.down ? [box.y + box.height / 2, box.x] : [box.x + box.width / 2, box.y]);
+  const places = new Map(boxes.map((box) => [box, middle(box)]));
+  boxes.sort((a, b) => places.get(a)[0] - places.get(b)[0] || places.get(a)[1] - places.get(b)[1]); // for Tab
   const edges = view.edges.map(([tail, head, path, x, y, text]) => {
     const numbers = path.match(/-?[\d.]+/g).map(Number);
     const points = numbers.flatMap((across, k) => (k % 2 ? [] : [[across, numbers[k + 1]]]));
@@ -188,7 +191,7 @@ function look() {
         if (!part.element) added.push(part.element = element(part));
       } else if (part.element) {
         part.element.remove();
-        part.element = part.before = null;
+        part.element = part.before = part.waiting = null;
       }
     }
     if (added.length) holder.append(...added);
@@ -243,7 +246,8 @@ function follow(k) {
   const { phase } = steps[k];
   const between = phase === "start" || phase === "end";
   if (between && scaleToFit(bounds()) >= FAR) return fit();
-  const i = between ? page.root : steps[k].node; // of a huge graph one would see nothing
+  // Of a huge graph one would see nothing: at the start then the first box to be computed.
+  const i = phase === "start" ? page.forward[0] ?? page.root : phase === "end" ? page.root : steps[k].node;
   const active = picture.byId.get(picture.boxOf[i]);
   const parts = nodes[i].parents.map((p) => picture.byId.get(picture.boxOf[p]));
   const distance = (part) => Math.hypot(part.x - active.x, part.y - active.y);
@@ -302,6 +306,7 @@ function toggle(scope) {
 
 // The explanation is open at first, where there is room for it.
 const help = document.querySelector(".help");
+for (const part of help.querySelectorAll("[data-role]")) part.hidden = !roles.includes(part.dataset.role);
 let introducing = help.open = innerWidth > 760;
 
 function showStep(k) {
@@ -339,15 +344,20 @@ function mark(k) {
     part.data.textContent = ` ${data}   `;
     part.grad.textContent = ` ${grad}`;
     squeeze(part.numbers, [["data", "f"], [` ${data}    ${grad}`, ""], part.symbol], part.width);
-    part.element.setAttribute("aria-label", `${nodes[i].name}: ${nodes[i].op || "given"}, data ${waiting ? "not yet computed" : data}, gradient ${known[i] ? grad : "not yet known"}`);
+    part.element.setAttribute("aria-label", `${nodes[i].name}: ${called(nodes[i].op) || "given"}, data ${waiting ? "not yet computed" : data}, gradient ${known[i] ? grad : "not yet known"}`);
     part.element.dataset.gradient = known[i] ? String(gradient) : "";
+  }
+  for (const edge of picture.edges) { // a local derivative is known when the box at its head is
+    if (!edge.element || edge.head[0] !== "n") continue;
+    const waiting = k < (computedAt.get(Number(edge.head.slice(1))) ?? 0);
+    if (edge.waiting !== waiting) edge.element.classList.toggle("waiting", edge.waiting = waiting);
   }
   const carrying = [...new Set(parents.map(box))].flatMap((p) => picture.between.get(`${p} ${box(active)}`) ?? []);
   $("carrying").replaceChildren(...carrying.filter((edge) => edge.element).map((edge) => edgeElement(edge, "carries")));
 }
 
 function line(symbols, numbers = "", note = "") {
-  const p = make("p", {}, `${symbols} `);
+  const p = make("p", {}, ...unbroken(symbols), " ");
   if (!numbers) return p;
   const at = numbers.lastIndexOf("=");
   p.append(make("span", { class: "numbers" }, numbers.slice(0, at + 1), make("b", {}, numbers.slice(at + 1))));
@@ -364,6 +374,7 @@ function leavesByName() {
 }
 
 const WORDS = {
+  __proto__: null,
   neuron: "Each input times its weight, all added up, plus the bias: what a neuron sums.",
   dot: "Products of pairs, added up.",
   sigmoid: "Squeezes any number into one between 0 and 1: σ(z) = 1 / (1 + e⁻ᶻ).",
@@ -373,19 +384,20 @@ const WORDS = {
   neg: "The same number with the other sign.", sum_of: "A sum.", mean: "An average.",
 };
 
+const TERMS = 6; // of a sum that are written out
 const LINES = 40; // a sum of a thousand terms is not read to its end
 
 function describe(k) {
   const { phase, node: i } = steps[k];
   const say = (where, headline, ...lines) => {
     $("phase").textContent = where;
-    $("headline").textContent = headline;
+    $("headline").replaceChildren(...unbroken(headline));
     $("formula").replaceChildren(...lines);
   };
   if (phase === "start") {
     const given = nodes.length - page.forward.length;
     say("Before the start", "Only the leaves are known", sentence(
-      `${given} ${given === 1 ? "number was" : "numbers were"} given. ${page.forward.length} more will be computed from them, the last of which is ${C}. Then comes the question: how does ${C} change with each of them?`));
+      `${given} ${given === 1 ? "number was" : "numbers were"} given: the leaves of the graph. ${page.forward.length} more will be computed from them, the last of which is ${C}. Then comes the question: how does ${C} change with each of them?`));
   } else if (phase === "forward") {
     const { name, op, formula, numbers, data, parents, d } = nodes[i];
     const words = WORDS[roles[i] === "pre-activation" ? "neuron" : op] ?? "A function of its inputs.";
@@ -397,7 +409,7 @@ function describe(k) {
     say("Backward", `Start at ${C}`,
       sentence(`Read ∂${C}/∂x as: how fast ${C} changes with x, all else held fixed. It is the gradient of x. For ${C} itself it is 1, since ${C} changes exactly as much as itself.`),
       line(`${derivative(C, C)} = 1`),
-      sentence("All other gradients start at 0. From here on each box hands its own on to its inputs, which add up what they get: that is what += says."));
+      sentence("All other gradients start at 0; a dot says that nothing has arrived yet. From here on each box hands its own on to its inputs, which add up what they get: that is what += says."));
   } else if (phase === "backward") {
     describeBackward(i, k, say);
   } else {
@@ -411,29 +423,57 @@ function describe(k) {
 
 function describeBackward(i, k, say) {
   const { name, parents, d, rules } = nodes[i];
-  const { grads: before } = gradientsAfter(k - 1);
-  const grad = before[i];
+  const { grads } = gradientsAfter(k - 1);
+  const before = grads.slice();
+  const grad = grads[i];
   const y = number(grad);
   const isDelta = roles[i] === "pre-activation";
   const lines = parents.slice(0, LINES).map((p, j) => {
     const from = before[p];
     before[p] += grad * d[j];
-    const product = `${y} · ${number(d[j])}`;
-    const sum = from === 0 ? "" : `in all, with what it had: ${number(from)} + ${number(grad * d[j])} = ${number(before[p])}`;
+    const product = `${y} · ${bracketed(d[j])}`;
+    const sum = from === 0 ? "" : `in all, with what it had: ${number(from)} + ${bracketed(grad * d[j])} = ${number(before[p])}`;
     const rule = rules[j] === number(d[j]) ? "" : `since ${derivative(name, nodes[p].name)} = ${rules[j]}`;
+    const same = parents.filter((q) => q === p).length; // x·x has two arrows from x
+    const arrow = same === 1 ? "" : `on arrow ${parents.slice(0, j + 1).filter((q) => q === p).length} of ${same} from ${nodes[p].name} alone`;
     return line(
       `${derivative(C, nodes[p].name)} += ${derivative(C, name)} · ${derivative(name, nodes[p].name)}`,
       `= ${product} = ${number(grad * d[j])}`,
-      [rule, sum].filter(Boolean).join("; "),
+      [[rule, arrow].filter(Boolean).join(", "), sum].filter(Boolean).join("; "),
     );
   });
   if (parents.length > LINES) lines.push(sentence(`… and ${parents.length - LINES} more`));
   const p = nodes[parents[0]].name;
   const change = i === page.root ? "" : `, and ${C} by ${y} times that`;
+  const one = i === page.root ? ` As ${derivative(C, C)} is 1, local derivatives are handed on as they are.` : "";
   const others = parents.length > 1 ? " Likewise for the others." : "";
   const named = isDelta ? ` δ is the textbook's name for the gradient of a neuron's ${name}.` : "";
-  const why = sentence(`If ${p} grows by a little ε, ${name} changes by ${number(d[0])}·ε${change}.${others}${named}`);
+  const alone = parents.indexOf(parents[0], 1) > 0 ? " on one arrow alone" : i === page.root ? " and all else stays" : "";
+  const why = sentence(`If ${p} grows by a little ε${alone}, ${name} changes by ${number(d[0])}·ε${change}.${others}${one}${named}`);
+  lines.push(...recursion(i, grads));
   say("Backward", `${name} hands on its ${isDelta ? "δ =" : "gradient"} ${derivative(C, name)} = ${y}`, why, ...lines);
+}
+
+// Where an activation makes the δ of its neuron: how the textbook writes that in one line.
+function recursion(i, grads) {
+  const [z] = nodes[i].parents;
+  if (roles[i] !== "activation" || roles[z] !== "pre-activation") return [];
+  const uses = nodes.flatMap(({ parents, d, rules }, q) => parents.flatMap((p, j) => (p === i ? [{ q, d: d[j], rule: rules[j] }] : [])));
+  const delta = (q) => `δ(${nodes[q].name})`;
+  const slope = `σ′(${nodes[z].name})`;
+  const made = number(grads[i] * nodes[i].d[0]);
+  const says = (words) => sentence(`So ${nodes[z].name} has its δ. ${words}, times σ′, the slope of the activation function: the number on the arrow.`);
+  if (uses.some(({ q }) => roles[q] !== "pre-activation")) {
+    return [says("In the last layer it is the gradient of the activation"),
+      line(`${delta(z)} = ${derivative(C, nodes[i].name)} · ${slope}`, `= ${number(grads[i])} · ${bracketed(nodes[i].d[0])} = ${made}`)];
+  }
+  const sum = (terms) => {
+    const text = (terms.length > TERMS ? [...terms.slice(0, TERMS - 1), "…", terms.at(-1)] : terms).join(" + ");
+    return terms.length > 1 ? `(${text})` : text;
+  };
+  return [says("It comes from the δ of the next layer, each times the weight that leads there"),
+    line(`${delta(z)} = ${sum(uses.map(({ q, rule }) => `${delta(q)} · ${rule}`))} · ${slope}`,
+      `= ${sum(uses.map(({ q, d }, j) => `${(j ? bracketed : number)(grads[q])} · ${bracketed(d)}`))} · ${bracketed(nodes[i].d[0])} = ${made}`)];
 }
 
 // The queue shows the steps around the present one: of 2,000 no one reads all.

@@ -506,11 +506,13 @@ function placeUnits() {
   const depth = Math.max(...units.map((unit) => unit.depth));
   const columns = Array.from({ length: depth + 1 }, (_, d) => units.filter((unit) => unit.depth === d));
   columns.forEach((column, d) => {
-    const radius = Math.max(2, Math.min(18, (height - 20) / column.length / 2.7, width / (depth + 1) / 5));
-    const isNamed = height / column.length > 2 * (radius + WIDEST) + 18;
+    const space = (height - 22) / column.length;
+    const roomy = (space - 2 * WIDEST - 22) / 2; // the radius that leaves room for a name and the ring around the next
+    const isNamed = roomy >= 13;
+    const radius = Math.max(2, Math.min(18, isNamed ? roomy : (height - 20) / column.length / 2.7, width / (depth + 1) / 5));
     column.forEach((unit, k) => {
       unit.x = 40 + (d / Math.max(1, depth)) * (width - 80);
-      unit.y = ((k + 0.5) / column.length) * (height - 22) + 4;
+      unit.y = (k + 0.5) * space + 4;
       Object.assign(unit, { radius, isNamed });
     });
   });
@@ -533,7 +535,7 @@ function placeUnits() {
     unit.element.append(unit.disc, unit.ring, make("svg:circle", { class: "chosen", cx: x, cy: y, r: radius + WIDEST + 2 }));
     unit.text = radius >= 13 ? make("svg:text", { x, y: y + 3.5 }) : null;
     if (unit.text) unit.element.append(unit.text);
-    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + WIDEST + 15 }, unit.name));
+    if (unit.isNamed) unit.element.append(make("svg:text", { class: "name", x, y: y + radius + WIDEST + 14 }, unit.name));
     unit.element.addEventListener("click", () => chooseUnit(unit));
     unit.element.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
@@ -611,12 +613,10 @@ function chooseUnit(unit) {
 
 // --- the numbers of one neuron --------------------------------------------------------------------
 
-const bracketed = (x) => (x < 0 ? `(${number(x)})` : number(x));
 const TERMS = 6;
-const WORDS = { "+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power", neg: "negative" };
 
 function line(symbols, ...rows) {
-  return make("p", {}, `${symbols} `, ...rows.filter(Boolean).map((row) => make("span", { class: "numbers" }, row)));
+  return make("p", {}, ...unbroken(symbols), " ", ...rows.filter(Boolean).map((row) => make("span", { class: "numbers" }, row)));
 }
 function sum(terms) {
   const shown = terms.length <= TERMS ? terms : [...terms.slice(0, TERMS - 1), `… (${terms.length - TERMS + 1} more)`];
@@ -655,9 +655,11 @@ function describe() {
     });
     const terms = uses.map(({ i, partial }) => `${bracketed(grads[i])}·${bracketed(partial)}`);
     const symbols = uses.length <= 2 ? uses.map(({ i }) => `${d("C", name(i))} · ${d(name(i), name(a))}`).join(" + ") : `Σ ∂C/∂z · ∂z/∂${name(a)}, over the ${uses.length} nodes z that use it`;
-    const made = uses.length <= 2 ? uses.filter(({ i }) => /^v\d+$/.test(name(i))).map(({ i }) => `${name(i)} is a ${WORDS[ops[i]] ?? ops[i]}`) : [];
+    const made = uses.length <= 2 ? uses.filter(({ i }) => /^v\d+$/.test(name(i))).map(({ i }) => `${name(i)} is a ${called(ops[i])}`) : [];
+    const ofNeurons = uses.length > 2 && uses.every(({ i }) => ops[i] === "dot");
+    const where = made.length ? `where ${made.join(" and ")}, on the way to C` : ofNeurons && "where ∂C/∂z is the δ of a neuron in the next layer, and ∂z/∂a its weight";
     const isDelta = a === z && ops[z] === "dot";
-    lines.push(line(`${isDelta ? "δ = " : ""}${d("C", name(a))} = ${symbols || "0"}`, `= ${sum(terms) || "0"}`, `= ${number(grads[a])}`, made.length && `where ${made.join(" and ")}, on the way to C`));
+    lines.push(line(`${isDelta ? "δ = " : ""}${d("C", name(a))} = ${symbols || "0"}`, `= ${sum(terms) || "0"}`, `= ${number(grads[a])}`, where));
     if (a !== z && z >= 0) {
       const slope = run.partials(a)[0];
       lines.push(line(`δ = ${d("C", name(z))} = ${d("C", name(a))} · ${d(name(a), name(z))}`, `= ${number(grads[a])} · ${number(slope)}`, `= ${number(grads[z])}`));
@@ -665,7 +667,8 @@ function describe() {
     if (z >= 0 && ops[z] === "dot") {
       const n = (operands[z].length - 1) / 2;
       const delta = bracketed(grads[z]);
-      const each = (j) => [`${d("C", name(run.from[z][j]))} = δ · ${entry(z, n + j)}`, `= ${delta}·${entry(z, n + j)} = ${number(grads[run.from[z][j]])}`];
+      const input = (j) => units.find((other) => other.a === run.from[z][n + j])?.name ?? entry(z, n + j);
+      const each = (j) => [`${d("C", name(run.from[z][j]))} = δ · ${input(j)}`, `= ${delta}·${entry(z, n + j)} = ${number(grads[run.from[z][j]])}`];
       for (let j = 0; j < Math.min(n, 3); j++) if (run.from[z][j] >= 0) lines.push(line(...each(j)));
       const more = n > 3 ? `and so on for ${n - 3} more weights: ∂C/∂w = δ · a` : "";
       if (run.from[z][2 * n] >= 0) lines.push(line(`${d("C", name(run.from[z][2 * n]))} = δ`, `= ${number(grads[z])}`, more));
