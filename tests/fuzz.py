@@ -37,6 +37,11 @@ def _sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
+def _direction(a, b):
+    a, b = a * 2.0**500, b * 2.0**500  # or the length of the smallest floats has one bit
+    return a / math.hypot(a, b), b / math.hypot(a, b)
+
+
 # Each operation again: its value, and its local derivatives given the operands.
 MODEL = {
     "+": (lambda a, b: a + b, lambda a, b: (1, 1)),
@@ -51,7 +56,7 @@ MODEL = {
     "sigmoid": (_sigmoid, lambda x: (_sigmoid(x) * (1 - _sigmoid(x)),)),
     "relu": (lambda x: max(x, 0), lambda x: (float(x > 0),)),
     "maximum": (max, lambda a, b: (1.0, 0.0) if a > b else (0.0, 1.0) if b > a else (0.5, 0.5)),
-    "hypot": (math.hypot, lambda a, b: (a / math.hypot(a, b), b / math.hypot(a, b))),
+    "hypot": (math.hypot, _direction),
     "sum_of": (lambda *x: math.fsum(x), lambda *x: (1,) * len(x)),
     "mean": (lambda *x: math.fsum(x) / len(x), lambda *x: (1 / len(x),) * len(x)),
     "dot": (
