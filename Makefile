@@ -7,7 +7,7 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 
-.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance sanitize lint hooks \
+.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance example-operation sanitize lint hooks \
 	bench readme docs bench-pages clean
 
 help:  ## list the targets
@@ -36,6 +36,9 @@ test-fallback:  ## an installation without a C compiler works, interpreted
 	CC=no-compiler .venv-fallback/bin/pip install --quiet .
 	cd .venv-fallback && bin/python -c "from autograd_bp import *; from autograd_bp import compiled; \
 	x = Value(3.0); (x * x).backward(); assert x.grad == 6.0 and not compiled"
+
+example-operation: $(VENV)/.dev  ## add an operation to a copy, by one row: its tests appear
+	tests/example_operation.sh $(BIN)/python
 
 sanitize: $(VENV)/.dev  ## the compiled modules under the address sanitizer
 	tests/sanitize.sh $(BIN)/python

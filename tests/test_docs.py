@@ -9,6 +9,7 @@ import doctest
 import importlib.util
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_the_readme_is_current():
         text=True,
     )
     assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="no patch on this machine")
+def test_the_example_of_a_new_operation_applies(tmp_path):
+    """`make example-operation` does so too, and runs the tests that appear."""
+    change = ROOT / "docs" / "example-operation.patch"
+    for name in re.findall(r"^--- a/(.*)$", change.read_text("utf-8"), re.MULTILINE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["patch", "-p1", "-i", change], cwd=tmp_path, check=True)
+    (new,) = re.findall(r'^\+    (_row\("gaussian".*),$', change.read_text("utf-8"), re.MULTILINE)
+    assert new in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_importing_needs_neither_numpy_nor_graphviz():

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Adds an operation to a copy of the project, as docs/example-operation.patch does it: one row, its
+# spellings, its truths. Then runs the tests that have appeared: tests/example_operation.sh .venv/bin/python
+set -euo pipefail
+python=${1:-.venv/bin/python}
+case $python in /*) ;; *) python=$PWD/$python ;; esac
+cd "$(dirname "$0")/.."
+
+rm -rf .example
+mkdir .example
+git ls-files -z | xargs -0 cp --parents -t .example
+cd .example
+patch --quiet -p1 < docs/example-operation.patch
+PYTHONPATH=$PWD AUTOGRAD_BP_INTERPRETED=1 "$python" -m pytest -q -p no:cacheprovider -n 0 tests \
+    -k gaussian
