@@ -273,6 +273,8 @@ def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _shown(x: Any) -> str:
+    if isinstance(x, list):
+        return ", ".join(map(_shown, x))
     return f"{x:.6g}" if isinstance(x, float) else _escaped(str(x))
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -405,15 +406,39 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     assert "safetensors" in complain("predict", str(other), iris)
 
 
+ROOT = Path(__file__).parent.parent
+HOW_TO = ROOT / "docs" / "pages" / "how-to" / "command-line.md"
+
+
+def sessions(text):
+    """The commands of a text's console blocks, with what is printed below each."""
+    for block in re.findall(r"^```console\n\$ (.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        for session in block.split("\n$ "):
+            command, _, printed = session.partition("\n")
+            name, *arguments = shlex.split(command)
+            if name == "autograd-bp":
+                yield arguments, printed.rstrip("\n")
+
+
 def test_the_readme_shows_what_is_printed(run, tmp_path, monkeypatch):
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    block = readme.partition("## Command line\n\n```console\n$ ")[2].partition("```")[0]
     monkeypatch.chdir(tmp_path)
     checked = []
-    for session in block.split("\n$ "):
-        command, _, printed = session.partition("\n")
-        _, *arguments = shlex.split(command)
-        if arguments[0] in ("diff", "draw", "steps", "explain"):
-            assert run(*arguments).rstrip("\n") == printed.rstrip("\n")
+    for arguments, printed in sessions((ROOT / "README.md").read_text("utf-8")):
+        if arguments[0] in ("diff", "draw", "steps", "explain"):  # the others need a table
+            assert run(*arguments).rstrip("\n") == printed
             checked.append(arguments[0])
     assert checked == ["diff", "draw", "steps", "explain"]
+
+
+def test_the_how_to_shows_what_is_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = HOW_TO.read_text("utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        exec(compile(code, HOW_TO.name, "exec"), {})
+    commands = set()
+    for arguments, printed in sessions(text):
+        failed = main(arguments)
+        out, err = capsys.readouterr()
+        assert (err if failed else out).rstrip("\n") == printed
+        commands.add(arguments[0])
+    assert commands == {"diff", "draw", "steps", "explain", "train", "predict", "export"}

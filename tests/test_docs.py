@@ -18,6 +18,7 @@ import pytest
 
 import autograd_bp
 import nn
+import nn.tables
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -168,4 +169,5 @@ def test_the_reference_has_every_public_name():
     public = {f"autograd_bp.{n}" for n in dir(autograd_bp) if n in autograd_bp._IN_PROGRAM}
     public |= {f"autograd_bp.{n}" for n in autograd_bp.__all__ if n not in table}
     public |= {f"nn.{name}" for name in nn.__all__}
+    public |= {f"nn.tables.{name}" for name in nn.tables.__all__}
     assert public - found == set()
