@@ -34,7 +34,7 @@ MOST_NODES = 60
 
 
 def _sigmoid(x):
-    return 1 / (1 + math.exp(-x))
+    return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def _direction(a, b):
