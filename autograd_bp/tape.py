@@ -324,7 +324,7 @@ def _marked(node: Value) -> cython.int:
 @cython.inline
 @cython.cfunc
 def _mark(node: Value, mark: cython.longlong) -> object:
-    node._code = node._code & CODE | mark << CODE_BITS
+    node._code = node._code & CODE | mark * (CODE + 1)  # C leaves shifts of negatives undefined
     return None
 
 
