@@ -15,7 +15,9 @@ from . import rows
 
 BINARY = "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Div Mod_Mul Pow_Mul LShift_RShift RShift_LShift"
 BITS = "BitOr_BitAnd BitAnd_BitOr"
-COMPARISON = "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Is_IsNot IsNot_Is"
+COMPARISON = (
+    "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Is_IsNot IsNot_Is"
+)
 OPERATORS = [
     # One replacement of each operator, and a neighbour of each inequality: the others, which Cosmic
     # Ray has too, are killed by the same tests.
@@ -48,10 +50,20 @@ class Mutant(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    def diff(self) -> list[str]:
-        """The lines that differ, without their indentation."""
-        lines = difflib.ndiff(self.before.splitlines(), self.after.splitlines())
-        return [f"{line[0]} {line[1:].strip()}" for line in lines if line[0] in "+-"]
+    def change(self) -> str:
+        """What was there, and what is there now."""
+        if self.row is not None:
+            return self.operator
+        lines = list(difflib.ndiff(self.before.splitlines(), self.after.splitlines()))
+        was, now = (
+            " ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+"
+        )
+        return " ".join(f"{was.split('  #')[0]} → {now.split('  #')[0]}".split())
+
+    @property
+    def key(self) -> str:
+        """By which a survivor is named; it holds no numbers of lines."""
+        return f"{self.path} {self.row or self.where}: {self.change}"
 
 
 class Piece(NamedTuple):
@@ -126,11 +138,13 @@ def _idle(node: ast.stmt) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return idle
 
 
-def _changes(piece: Piece, text: str) -> Iterator[tuple[str, tuple[int, int], int, str | None, str]]:
+def _changes(
+    piece: Piece, text: str
+) -> Iterator[tuple[str, tuple[int, int], int, str | None, str]]:
     """Operator, line and column, last line of the statement, row, and the piece's new text."""
     if getattr(piece.node, "target", None) is not None and piece.node.target.id == "TABLE":
         for row, place, old, new in rows.changes(piece.node):
-            yield f"row: {old}", place[:2], place[2], row, _spliced(text, piece, place, new)
+            yield f"{old} → {new}", place[:2], place[2], row, _spliced(text, piece, place, new)
         return
     shift = piece.first - 2  # a line stands before the piece
     for name in OPERATORS:
@@ -168,7 +182,7 @@ def _spliced(text: str, piece: Piece, place: Place, new: str) -> str:
 
 
 def _statements(node: ast.stmt) -> Iterator[tuple[str, Place, str]]:
-    """What Cosmic Ray leaves alone: ``+=`` made ``-=`` and ``=``; assignments and calls left out."""
+    """What Cosmic Ray leaves: ``+=`` made ``-=`` and ``=``, assignments and calls left out."""
     for inner in ast.walk(node):
         place = _place(inner) if isinstance(inner, ast.stmt) else None
         if isinstance(inner, ast.AugAssign):

@@ -16,7 +16,9 @@ COMPARISONS = {
 }  # fmt: skip
 
 
-NAMES = frozenset(re.findall(r'_row\("([^"]+)"', (ROOT / "autograd_bp" / "ops.py").read_text("utf-8")))
+NAMES = frozenset(
+    re.findall(r'_row\("([^"]+)"', (ROOT / "autograd_bp" / "ops.py").read_text("utf-8"))
+)
 
 
 def changes(table: ast.AST) -> Iterator[tuple[str, tuple[int, int, int, int], str, str]]:

@@ -5,6 +5,7 @@ and each mutant gets a fork, which then imports the copy's own modules. Tests th
 mutant's line are run, the quickest first, up to the first that fails.
 """
 
+import hashlib
 import json
 import os
 import resource
@@ -29,10 +30,18 @@ MEMORY = 6 * 2**30
 PARTS = ("autograd_bp", "nn", "tests", "docs", "examples", "README.md", "pyproject.toml")
 
 
+WARM_UP = """
+from hypothesis import given, strategies
+@given(strategies.floats(), strategies.data())
+def test(x, data):
+    assert data.draw(strategies.integers()) is not None
+"""
+
+
 class Copy:
     """The project in a folder of its own, and what its tests come to in one file of it."""
 
-    def __init__(self, root: Path, folder: Path, path: str, tests: list[str]) -> None:
+    def __init__(self, root: Path, folder: Path, path: str, tests: list[str], cached: Path) -> None:
         self.folder, self.path, self.tests = folder, path, tests
         for part in PARTS:
             source, target = root / part, folder / part
@@ -42,10 +51,16 @@ class Copy:
             else:
                 shutil.copy(source, target)
         self.source = (folder / path).read_text("utf-8")
-        outcome, report = self._forked(_cover, self.tests, 600)
-        if outcome:
-            raise RuntimeError(f"without a mutant the tests must pass; {report}")
-        found = json.loads(report)
+        (folder / "test_warm_up.py").write_text(WARM_UP)  # so that forks have what it imports
+        self._pytest([str(folder / "test_warm_up.py")], _Plugin())
+        texts = [(folder / name).read_bytes() for name in (path, *tests)]
+        cache = cached.with_suffix(f".{hashlib.sha256(b''.join(texts)).hexdigest()[:16]}.json")
+        if not cache.exists():
+            code, report = self._forked(_cover, self.tests, 1800)
+            if code:
+                raise RuntimeError(f"without a mutant the tests must pass, see {tests}")
+            cache.write_text(report, "utf-8")
+        found = json.loads(cache.read_text("utf-8"))
         self.seconds: dict[str, float] = found["seconds"]
         self.lines: dict[int, list[str]] = {int(n): ids for n, ids in found["lines"].items()}
 
@@ -66,12 +81,17 @@ class Copy:
     def test(self, mutant: Mutant, ids: list[str]) -> str:
         """Which of these tests fails on a mutant, or what else ends the run; else nothing."""
         self._write(mutant.source)
+        # A row's own tests are in few files, so that fewer are imported for most mutants.
+        own = [test for test in ids if mutant.row is not None and self._about(test)]
         try:
-            limit = 60 + 10 * sum(self.seconds[test] for test in ids)
-            code, report = self._forked(_test, (ids, self.seconds), limit)
+            for part in filter(None, (own, [test for test in ids if test not in own])):
+                limit = 60 + 10 * sum(self.seconds[test] for test in part)
+                code, report = self._forked(_test, (part, self.seconds), limit)
+                if code not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+                    return report or f"ended with {code}"
         finally:
             self._write(self.source)
-        return report if code == 0 else report or f"ended with {code}"
+        return ""
 
     def _write(self, source: str) -> None:
         file = self.folder / self.path
@@ -173,7 +193,8 @@ def _cover(copy: Copy, tests: list[str], writer: int, limit: float) -> int:
     return code
 
 
-def _test(copy: Copy, argument: tuple[list[str], dict[str, float]], writer: int, limit: float) -> int:
-    sys.dont_write_bytecode = True
+def _test(
+    copy: Copy, argument: tuple[list[str], dict[str, float]], writer: int, limit: float
+) -> int:
     copy._enter(limit)
     return copy._pytest(argument[0], _Testing(*argument, writer))
