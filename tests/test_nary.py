@@ -161,11 +161,29 @@ def test_logsumexp_without_overflow(x):
     assert [v.grad for v in xs] == pytest.approx([0.5, 0.5], rel=1e-12)
 
 
-def test_logsumexp_of_infinities():
-    assert logsumexp([Value(-math.inf), 0.0]).data == 0.0
-    assert logsumexp([Value(-math.inf), -math.inf]).data == -math.inf
-    assert logsumexp([Value(math.inf), 0.0]).data == math.inf
-    assert math.isnan(logsumexp([Value(math.nan), 0.0]).data)
+@by_name
+def test_the_domain_is_where_the_function_does_not_raise(op):
+    for numbers in ([], [2.0], [2.0, 3.0]):
+        inside = IEEE.domain(op, 1)(*[numbers if x.endswith("*") else 1.0 for x in op.operands])
+        try:
+            getattr(autograd_bp, op.name)(*[numbers for x in op.operands if x.endswith("*")])
+        except ValueError:
+            assert not inside
+        else:
+            assert inside
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("numbers", "true"),
+    [([-INF, 0.0], 0.0), ([-INF, -INF], -INF), ([INF, 0.0], INF), ([math.nan, 0.0], math.nan)],
+)
+def test_logsumexp_of_infinities(numbers, true):
+    got = logsumexp([Value(numbers[0]), numbers[1]]).data
+    (row,) = (op for op in NARY if op.name == "logsumexp")
+    assert repr(got) == repr(IEEE.value(row)(numbers)) == repr(true)
 
 
 def test_norm_without_overflow_or_underflow():

@@ -3,6 +3,7 @@
 A new row needs its line in ``strategies.TRUTH``; all the tests here then apply to it.
 """
 
+import itertools
 import math
 
 import pytest
@@ -183,6 +184,8 @@ def test_operands_outside_the_domain_raise_and_no_others(op):
     if len(op.operands) == 1:
         near = [math.nextafter(x, to) for x in (-1.0, 1.0) for to in (-INF, INF)]
         operands_of_all += [(x,) for x in (*near, -1.5, 1.5)]
+    if op.name == "polygamma":
+        operands_of_all += itertools.product([99.0, 100.0, 101.0], [0.5, 20.0, -2.0])
     for operands in operands_of_all:
         for mask in range(1 << len(operands)):
             got = outcome(lambda: apply(op.name, *nodes_and_numbers(mask, operands)))
@@ -279,6 +282,24 @@ def test_ties_share_the_gradient():
     x = Value(3.0)
     (x.maximum(x) + x.minimum(x)).backward()
     assert x.grad == 2.0
+
+
+def test_bounds_that_cross_or_are_nan_clip_to_nan():
+    """A Program cannot raise where bounds cross."""
+    clip = TABLE[CODES["clip"]]
+    for x, lo, hi in itertools.product([-2.0, 0.0, 2.0, NAN], [1.0, NAN], [-1.0, NAN]):
+        assert math.isnan(IEEE.value(clip)(x, lo, hi))
+    for operands in [(0.0, 1.0, NAN), (0.0, NAN, 1.0), (NAN, 0.0, 1.0)]:
+        assert math.isnan(apply("clip", *operands))
+
+
+@given(st.tuples(number, number, number))
+def test_derivatives_that_are_given_not_found(operands):
+    a, d, _ = operands
+    attached = apply("attach", *map(Value, operands))
+    assert (attached.data, attached.local_grads) == (a, (1.0, 0.0, d))
+    detached = apply("detach", Value(a))
+    assert (detached.data, detached.local_grads) == (a, (0.0,))
 
 
 def test_the_order_of_a_polygamma_is_no_variable():

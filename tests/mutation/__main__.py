@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 TESTS = {
     "nn/delta.py": "nn_delta",
     "autograd_bp/ops.py": "ops nary higher_order errors value custom transforms",
-    "autograd_bp/value.py": "value nary hooks errors graph memory threads custom transforms ops",
+    "autograd_bp/value.py": "value nary hooks errors graph threads debug check custom transforms "
+    "ops",
 }
 """The files that are mutated, and the test files that are run on the mutants."""
 

@@ -48,7 +48,10 @@ def others(text: str, operands: list[str], is_partial: bool, is_domain: bool) ->
     for i, node in enumerate(ast.walk(tree.body)):
         for new in _replacements(node, names):
             yield ast.unparse(_Replace(i, new).visit(copy.deepcopy(tree)))
-    yield "" if is_domain else f"-({text})"
+    if is_domain:
+        yield ""
+    elif text not in ("0.0", "nan"):
+        yield f"-({text})"
 
 
 def _replacements(node: ast.AST, names: list[str]) -> Iterator[ast.expr]:
