@@ -11,7 +11,7 @@ from strategies import NARY, TRUTH, close, conditioned, floats, name_of, slope
 
 import autograd_bp
 from autograd_bp import Value, dot, logsumexp, mean, norm, softmax, sum_of
-from autograd_bp.ops import IEEE, grouped
+from autograd_bp.ops import IEEE, Op, grouped
 
 ULPS = 4  # of rounding, for each operand
 
@@ -97,6 +97,13 @@ def test_plain_numbers_give_a_float(op, data):
     assert type(y) is float
     mixed, _ = some_nodes(data.draw, operands)
     assert y == getattr(autograd_bp, op.name)(*grouped(op, mixed)).data
+
+
+@given(st.lists(st.booleans()), st.integers(0, 3))
+def test_grouped_is_the_inverse_of_putting_operands_in_one_row(is_sequence, n):
+    names = tuple(f"x{i}" + "*" * many for i, many in enumerate(is_sequence))
+    groups = [[(i, j) for j in range(n)] if many else i for i, many in enumerate(is_sequence)]
+    assert grouped(Op("any", names, "", (), ""), flat(groups)) == groups
 
 
 @by_name

@@ -58,7 +58,7 @@ class Copy:
         if not cache.exists():
             code, report = self._forked(_cover, self.tests, 1800)
             if code:
-                raise RuntimeError(f"without a mutant the tests must pass, see {tests}")
+                raise RuntimeError(f"without a mutant the tests must pass: {report} fails")
             cache.write_text(report, "utf-8")
         found = json.loads(cache.read_text("utf-8"))
         self.seconds: dict[str, float] = found["seconds"]
@@ -70,8 +70,13 @@ class Copy:
         ids = {test for line in lines for test in self.lines.get(line, ())} - {""}
         if mutant.row is not None:
             ids = {test for test in self.seconds if self._about(test) in (mutant.row, None)}
-        ids = ids & self.seconds.keys() or set(self.seconds)  # the latter if run by the import
+        ids &= self.seconds.keys()
+        if not ids:  # the import runs it: the file's own tests are named first
+            return sorted(self.seconds, key=lambda test: (self._file(test), self.seconds[test]))
         return sorted(ids, key=lambda test: (self._about(test) != mutant.row, self.seconds[test]))
+
+    def _file(self, test: str) -> int:
+        return self.tests.index(test.split("::")[0])
 
     def _about(self, test: str) -> str | None:
         """The row that a test is about, one of several such tests."""
@@ -147,6 +152,7 @@ class _Plugin:
 class _Covering(_Plugin):
     def __init__(self, coverage: Coverage) -> None:
         self.coverage = coverage
+        self.failed = "the collection"
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -155,6 +161,8 @@ class _Covering(_Plugin):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
             self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed = report.nodeid
 
 
 class _Testing(_Plugin):
@@ -185,6 +193,9 @@ def _cover(copy: Copy, tests: list[str], writer: int, limit: float) -> int:
     coverage.start()
     code = copy._pytest(tests, plugin)
     coverage.stop()
+    if code:
+        os.write(writer, plugin.failed.encode())
+        return code
     data = coverage.get_data()
     (file,) = data.measured_files()
     lines = data.contexts_by_lineno(file)
