@@ -6,6 +6,8 @@ import inspect
 import io
 import math
 import pickle
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 
@@ -247,6 +249,22 @@ def test_setting_gradients():
     assert y.grad == 4.0
 
 
+def test_a_gradient_that_was_set_to_a_node_counts_in_the_next_pass():
+    """In a fresh interpreter, where nothing else has asked passes to look after leaves."""
+    program = """
+from autograd_bp import Value
+x = Value(3.0)
+x.grad = Value(2.0)
+assert "grad=2.0" in repr(x)
+(x * x).backward()
+assert type(x.grad) is float and x.grad == 8.0, x
+x.grad = Value(2.0)
+x.grad = 1.0
+assert x.grad == 1.0, x
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_setting_data_of_a_leaf():
     x = Value(3.0)
     y = x * x
@@ -318,6 +336,25 @@ def test_no_grad():
     assert (x * x).parents == (x, x)
     results[0].backward()
     assert x.grad == 0.0
+
+
+@pytest.mark.parametrize("x", [-2.0, -1.0, 0.0, 3.0])
+def test_parameters_of_activations_that_are_left_out(x):
+    """PyTorch's: a slope of 0.01, an alpha of 1."""
+    assert Value(x).leaky_relu().data == (x if x > 0.0 else 0.01 * x)
+    assert Value(x).elu().data == (x if x > 0.0 else math.expm1(x))
+
+
+@pytest.mark.parametrize("x", [-2.0, 0.5, 3.0])
+def test_clip_with_one_bound_or_none(x):
+    assert Value(x).clip(1.0).data == max(x, 1.0)
+    assert Value(x).clip(hi=1.0).data == min(x, 1.0)
+    assert Value(x).clip().data == x
+
+
+def test_comparisons_within_no_grad_are_not_traced():
+    with no_grad():
+        assert (Value(1.0) < 2.0) is True
 
 
 def test_no_grad_ends_with_an_exception():

@@ -54,7 +54,7 @@ def page(found: dict[str, list[Mutant]], results: dict[str, WorkResult]) -> tupl
         if name in found:
             survivors += alive
     listed, unexplained = _explained(survivors)
-    return "\n".join([*lines, "", "## Survivors", "", *listed]), wrong + unexplained
+    return "\n".join([*lines, "", "## Survivors", "", *listed, ""]), wrong + unexplained
 
 
 def _groups(found: dict[str, list[Mutant]]) -> list[tuple[str, list[Mutant]]]:

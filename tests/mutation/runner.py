@@ -86,8 +86,8 @@ class Copy:
     def test(self, mutant: Mutant, ids: list[str]) -> str:
         """Which of these tests fails on a mutant, or what else ends the run; else nothing."""
         self._write(mutant.source)
-        # A row's own tests are in few files, so that fewer are imported for most mutants.
-        own = [test for test in ids if mutant.row is not None and self._about(test)]
+        # First those of a row, or of the first file: most mutants need no other file's imports.
+        own = [t for t in ids if (self._about(t) if mutant.row else not self._file(t))]
         try:
             for part in filter(None, (own, [test for test in ids if test not in own])):
                 limit = 60 + 10 * sum(self.seconds[test] for test in part)
