@@ -87,6 +87,7 @@ def test_as_the_table_has_it(op, data):
     assert repr(got.data) == repr(y)
     assert repr(got.local_grads) == repr(tuple(partials[i] for i in nodes))
     assert repr(got.operands) == repr(tuple(mixed))
+    assert got.grad == 0.0
 
 
 @by_name

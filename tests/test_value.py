@@ -5,6 +5,7 @@ import copy
 import inspect
 import io
 import math
+import operator
 import pickle
 import subprocess
 import sys
@@ -120,6 +121,17 @@ def test_comparisons_look_at_data():
     assert sorted([y, x])[0] is x
     nan = Value(math.nan)
     assert [nan < x, nan <= x, nan > x, nan >= x] == [False] * 4
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+def test_an_operand_that_knows_the_comparison_is_asked(compare):
+    class Knows:
+        def answer(self, other):
+            return "mine"
+
+        __lt__ = __le__ = __gt__ = __ge__ = answer
+
+    assert compare(Value(1.0), Knows()) == "mine"
 
 
 def test_equality_and_hash_are_identity():
