@@ -24,7 +24,7 @@ TESTS = {
     "nn/delta.py": "nn_delta",
     "autograd_bp/ops.py": "ops nary higher_order errors",
     "autograd_bp/value.py": "value nary hooks errors graph threads debug check custom transforms "
-    "ops",
+    "memory ops",
 }
 """The files that are mutated, and the test files that are run on the mutants."""
 

@@ -53,6 +53,13 @@ def page(found: dict[str, list[Mutant]], results: dict[str, WorkResult]) -> tupl
             )
         if name in found:
             survivors += alive
+    partly = sum(len(set(results[m.id].output.split()[:3:2])) > 1 for m in survivors)
+    if partly:
+        lines += [
+            "",
+            f"Of the survivors {partly} have met only the quickest of their tests so far.",
+        ]
+        wrong.append(f"{partly} survivors have not met all of their tests: run without --seconds")
     listed, unexplained = _explained(survivors)
     return "\n".join([*lines, "", "## Survivors", "", *listed, ""]), wrong + unexplained
 
