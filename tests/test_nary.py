@@ -125,6 +125,14 @@ def test_numbers_of_numpy():
     assert sum_of(np.arange(3)) == 3.0
 
 
+def test_a_pass_steps_over_whole_numbers_and_numpys():
+    x = Value(3.0)
+    y = x * x
+    total = sum_of([y, 2, np.float32(0.5)]) + dot([y, 2], [np.float32(4.0), y], 1)
+    total.backward()
+    assert (total.data, y.grad, x.grad) == (9.0 + 2.5 + 36.0 + 18.0 + 1.0, 7.0, 42.0)
+
+
 def test_the_operands_of_a_dot():
     w, x, b = [Value(1.0), Value(2.0)], [Value(3.0), 4.0], Value(0.5)
     z = dot(w, x, b)
