@@ -313,6 +313,14 @@ def test_setting_data_of_a_leaf():
     assert (x * x).data == 25.0
 
 
+def test_zero_grad_drops_a_gradient_that_is_a_graph():
+    x = Value(3.0)
+    (x * x).backward(create_graph=True)
+    assert isinstance(x.grad, Value)
+    autograd_bp.zero_grad([x])
+    assert x.grad == 0.0
+
+
 def test_zero_grad_takes_any_iterable():
     xs = [Value(1.0), Value(2.0)]
     for kind in (list, tuple, set, iter):
