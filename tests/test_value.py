@@ -6,6 +6,7 @@ import inspect
 import io
 import math
 import operator
+import os
 import pickle
 import subprocess
 import sys
@@ -301,6 +302,31 @@ y.backward()
 assert plain == [node.grad for node in (y, c, b, a, z, w, x)], plain
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_lets_passes_and_operations_skip_work(interpreted):
+    """Where nothing is to be found nothing is looked for, which only the time shows. The
+    interpreted engine lets the notes be read by which it decides."""
+    node, row = interpreted.Value(2.0), interpreted._row
+    dot, inner = interpreted.dot, node * node
+    first, second = (dot(*x)._details.has_node for x in (([node], [1.0]), ([1.0], [node])))
+    assert min(first, second) > 0
+    assert not first & second
+    both = dot([node], [node])._details
+    assert both.has_node == first | second
+    copied = copy.copy(dot([1.0], [node]))._details
+    assert (copied.has_node, copied.is_inner) == (second, False)
+    assert [row([x]).is_inner for x in (node, inner, 1.0)] == [False, True, False]
+    program = """
+from autograd_bp import Value, no_grad, value, watch
+assert (value._contexts, value._leaves_need_care) == (0, False)
+with no_grad(), watch(print):
+    assert value._contexts == 2
+Value(1.0).exp().backward()
+assert (value._contexts, value._leaves_need_care) == (0, False)
+"""
+    environment = os.environ | {"AUTOGRAD_BP_INTERPRETED": "1"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 def test_setting_data_of_a_leaf():

@@ -3,7 +3,9 @@
 import ast
 import difflib
 import hashlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from cosmic_ray.ast import Visitor, get_ast
@@ -112,8 +114,10 @@ def mutants(path: str, source: str, excluded: set[int]) -> list[Mutant]:
 
 
 def excluded_lines(path: str) -> set[int]:
-    """What coverage is not asked of: lines that only the compiled engine runs."""
-    return set(Coverage(data_file=None).analysis2(path)[2])
+    """What only the compiled engine runs, and its variables: coverage is not asked of it either."""
+    lines = Path(path).read_text("utf-8").splitlines()
+    variables = {i for i, line in enumerate(lines, 1) if re.match("_(nested|NESTING) = ", line)}
+    return variables.union(Coverage(data_file=None).analysis2(path)[2])
 
 
 def _wrapped(text: str, piece: Piece) -> str:
