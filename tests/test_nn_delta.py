@@ -488,7 +488,7 @@ def test_what_backprop_refuses(arguments, error, message):
         lambda: feedforward({1: [[1.0, 2.0]]}, {1: [0.0]}, [1.0], {1: "relu"}),
         lambda: feedforward({1: [[1.0], [2.0]]}, {1: [0.0]}, [1.0], {1: "relu"}),
         lambda: deltas({1: [[1.0]]}, [1.0, 2.0], {1: [1.0]}),
-        lambda: deltas({1: [[1.0]], 2: [[1.0], []]}, [1.0, 1.0], {1: [1.0], 2: [1.0, 1.0]}),
+        lambda: deltas({1: [[1.0]], 2: [[1.0], [1.0, 2.0]]}, [1.0, 1.0], {1: [1.0], 2: [1.0, 1.0]}),
     ],
 )
 def test_vectors_of_unequal_length_do_not_pass_for_shorter_ones(unequal):

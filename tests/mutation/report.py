@@ -88,6 +88,25 @@ def _explained(survivors: list[Mutant]) -> tuple[list[str], list[str]]:
         left.subtract(reason["mutants"])
         if here:
             lines += ["", f"**{reason['why']}**", ""]
-            lines += [f"- {mutant.path}:{mutant.line} `{mutant.change}`" for mutant in here]
+            lines += [f"- {mutant.path}:{mutant.line} {_short(mutant)}" for mutant in here]
     nameless = [key for key, count in left.items() for _ in range(count) if count > 0]
     return lines[1:], [f"no reason is given for {key!r}" for key in nameless]
+
+
+def _short(mutant: Mutant) -> str:
+    """The change with some of what is around it on its line."""
+    was, _, now = mutant.change.partition(" → ")
+    if mutant.row is not None:
+        now = now[1:-1]  # a literal
+    start = max(_alike(was, now) - 30, 0)
+    end = max(_alike(was[::-1], now[::-1]) - 15, 0)
+    parts = (text[start : len(text) - end] for text in (was, now))
+    before, after = "…" * (start > 0), "…" * (end > 0)
+    shown = " → ".join(f"`{before}{part}{after}`" for part in parts)
+    return f"({mutant.row}) {shown}" if mutant.row is not None else shown
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters at the start are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
