@@ -35,8 +35,8 @@ effect; every survivor is listed below with the reason.
 
 def page(found: dict[str, list[Mutant]], results: dict[str, WorkResult]) -> tuple[str, list[str]]:
     """The page, and what is wrong: a survivor without a reason, a score too low."""
-    lines = [HEAD, "| mutants of | made | killed | survivors | killed of all |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    lines = [HEAD, "| mutants of | made | killed | survivors | killed of run | not yet run |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     survivors: list[Mutant] = []
     wrong = []
     for name, mutants in _groups(found):
@@ -44,7 +44,10 @@ def page(found: dict[str, list[Mutant]], results: dict[str, WorkResult]) -> tupl
         alive = [mutant for mutant in run if not results[mutant.id].is_killed]
         score = 1.0 - len(alive) / max(len(run), 1)
         killed = len(run) - len(alive)
-        lines.append(f"| {name} | {len(run)} | {killed} | {len(alive)} | {score:.1%} |")
+        lines.append(
+            f"| {name} | {len(mutants)} | {killed} | {len(alive)} | {score:.1%} "
+            f"| {len(mutants) - len(run)} |"
+        )
         if len(run) < len(mutants):
             wrong.append(f"{name}: {len(mutants) - len(run)} mutants are still to run")
         if score < WANTED:
@@ -90,6 +93,10 @@ def _explained(survivors: list[Mutant]) -> tuple[list[str], list[str]]:
             lines += ["", f"**{reason['why']}**", ""]
             lines += [f"- {mutant.path}:{mutant.line} {_short(mutant)}" for mutant in here]
     nameless = [key for key, count in left.items() for _ in range(count) if count > 0]
+    if nameless:
+        open_ = [mutant for key in dict.fromkeys(nameless) for mutant in by_key[key][-left[key] :]]
+        lines += ["", "**No reason yet: a test may be missing, or not have run.**", ""]
+        lines += [f"- {mutant.path}:{mutant.line} {_short(mutant)}" for mutant in open_]
     return lines[1:], [f"no reason is given for {key!r}" for key in nameless]
 
 
