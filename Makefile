@@ -7,8 +7,8 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 
-.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance example-operation sanitize lint hooks \
-	bench readme docs bench-pages clean
+.PHONY: help demo test test-interpreted test-fallback coverage fuzz conformance mutation \
+	example-operation sanitize lint hooks bench readme docs bench-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,6 +30,9 @@ fuzz: $(VENV)/.dev  ## random sequences over the public surface, 20000 of them
 
 conformance: $(VENV)/.dev  ## make docs/conformance.md anew
 	$(BIN)/python -m tests.conformance --write
+
+mutation: $(VENV)/.mutation  ## wrong engines that the tests must find; make docs/mutation.md anew
+	$(BIN)/python -m tests.mutation --write
 
 test-fallback:  ## an installation without a C compiler works, interpreted
 	$(PYTHON) -m venv .venv-fallback

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from strategies import eager, expressions
 
 from autograd_bp import Value, dot, scope, topological_order
+from autograd_bp.value import consumers_first
 
 
 def ancestry(roots):
@@ -59,6 +60,16 @@ def test_one_root_or_many():
     assert topological_order(x) == [x]
     assert topological_order([]) == []
     assert topological_order([y, x, y]) == [x, y]
+
+
+def test_a_walk_that_stops_short_leaves_nodes_as_they_were():
+    x = Value(3.0)
+    y = x * x
+    z = y + 1.0
+    assert consumers_first([z], stop=[y]) == [z]
+    assert (y.op, y.is_leaf, y.local_grads) == ("*", False, (3.0, 3.0))
+    z.backward()
+    assert (y.grad, x.grad) == (1.0, 6.0)
 
 
 def test_rows_of_operands_are_walked_too():

@@ -11,7 +11,7 @@ from strategies import NARY, TRUTH, close, conditioned, floats, name_of, slope
 
 import autograd_bp
 from autograd_bp import Value, dot, logsumexp, mean, norm, softmax, sum_of
-from autograd_bp.ops import IEEE, grouped
+from autograd_bp.ops import IEEE, Op, grouped
 
 ULPS = 4  # of rounding, for each operand
 
@@ -87,6 +87,7 @@ def test_as_the_table_has_it(op, data):
     assert repr(got.data) == repr(y)
     assert repr(got.local_grads) == repr(tuple(partials[i] for i in nodes))
     assert repr(got.operands) == repr(tuple(mixed))
+    assert got.grad == 0.0
 
 
 @by_name
@@ -97,6 +98,13 @@ def test_plain_numbers_give_a_float(op, data):
     assert type(y) is float
     mixed, _ = some_nodes(data.draw, operands)
     assert y == getattr(autograd_bp, op.name)(*grouped(op, mixed)).data
+
+
+@given(st.lists(st.booleans()), st.integers(0, 3))
+def test_grouped_is_the_inverse_of_putting_operands_in_one_row(is_sequence, n):
+    names = tuple(f"x{i}" + "*" * many for i, many in enumerate(is_sequence))
+    groups = [[(i, j) for j in range(n)] if many else i for i, many in enumerate(is_sequence)]
+    assert grouped(Op("any", names, "", (), ""), flat(groups)) == groups
 
 
 @by_name
@@ -115,6 +123,14 @@ def test_numbers_of_numpy():
     assert z.data == 11.5
     assert z.operands == (*w, 3.0, 4.0, 0.5)
     assert sum_of(np.arange(3)) == 3.0
+
+
+def test_a_pass_steps_over_whole_numbers_and_numpys():
+    x = Value(3.0)
+    y = x * x
+    total = sum_of([y, 2, np.float32(0.5)]) + dot([y, 2], [np.float32(4.0), y], 1)
+    total.backward()
+    assert (total.data, y.grad, x.grad) == (9.0 + 2.5 + 36.0 + 18.0 + 1.0, 7.0, 42.0)
 
 
 def test_the_operands_of_a_dot():
@@ -161,11 +177,29 @@ def test_logsumexp_without_overflow(x):
     assert [v.grad for v in xs] == pytest.approx([0.5, 0.5], rel=1e-12)
 
 
-def test_logsumexp_of_infinities():
-    assert logsumexp([Value(-math.inf), 0.0]).data == 0.0
-    assert logsumexp([Value(-math.inf), -math.inf]).data == -math.inf
-    assert logsumexp([Value(math.inf), 0.0]).data == math.inf
-    assert math.isnan(logsumexp([Value(math.nan), 0.0]).data)
+@by_name
+def test_the_domain_is_where_the_function_does_not_raise(op):
+    for numbers in ([], [2.0], [2.0, 3.0]):
+        inside = IEEE.domain(op, 1)(*[numbers if x.endswith("*") else 1.0 for x in op.operands])
+        try:
+            getattr(autograd_bp, op.name)(*[numbers for x in op.operands if x.endswith("*")])
+        except ValueError:
+            assert not inside
+        else:
+            assert inside
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("numbers", "true"),
+    [([-INF, 0.0], 0.0), ([-INF, -INF], -INF), ([INF, 0.0], INF), ([math.nan, 0.0], math.nan)],
+)
+def test_logsumexp_of_infinities(numbers, true):
+    got = logsumexp([Value(numbers[0]), numbers[1]]).data
+    (row,) = (op for op in NARY if op.name == "logsumexp")
+    assert repr(got) == repr(IEEE.value(row)(numbers)) == repr(true)
 
 
 def test_norm_without_overflow_or_underflow():

@@ -1,6 +1,7 @@
 """The textbook by hand: against mpmath, which knows no backpropagation, and against the engine."""
 
 import html.parser
+import math
 import random
 import subprocess
 import sys
@@ -15,7 +16,17 @@ import nn
 import nn.delta
 from autograd_bp import Value, no_grad
 from nn import MLP, bce, bce_with_logits, cross_entropy, hinge, mse
-from nn.delta import ACTIVATIONS, COSTS, backprop, cancelled, compare
+from nn.delta import (
+    ACTIVATIONS,
+    COSTS,
+    TINY,
+    Entry,
+    backprop,
+    cancelled,
+    compare,
+    deltas,
+    feedforward,
+)
 
 mp = mpmath.mp.clone()
 mp.dps = 100
@@ -114,11 +125,32 @@ def test_the_engine_is_asked_for_what_training_would_use():
 
 def test_the_model_is_left_as_it_was():
     mlp = MLP(2, [3, 1], seed=0)
+    fresh = compare(mlp, [0.5, -1.0], 1.0, mse).entries
     for k, parameter in enumerate(mlp.parameters()):
         parameter.grad = float(k)
     before = [(p.data, p.grad) for p in mlp.parameters()]
-    compare(mlp, [0.5, -1.0], 1.0, mse)
+    assert compare(mlp, [0.5, -1.0], 1.0, mse).entries == fresh  # whatever gradients it has
     assert [(p.data, p.grad) for p in mlp.parameters()] == before
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@given(z=st.floats(-800.0, 800.0) | st.floats(-2.0, 2.0) | st.sampled_from([0.0, -0.0]))
+def test_activations_have_the_bits_of_the_engines(name, z):
+    a = Value(z) if name == "linear" else getattr(Value(z), name)()
+    assert repr(ACTIVATIONS[name][0](z)) == repr(a.data)
+
+
+def test_bce_is_refused_where_the_engine_holds_its_logarithm():
+    """There the engine's gradient is not that of the formula: 0, and at the edge one half."""
+    for p in (math.nextafter(TINY, 0.0), TINY, math.nextafter(TINY, 1.0), 0.5):
+        a = Value(p)
+        bce(a, 1.0).backward()
+        if a.grad == pytest.approx(-1.0 / p):
+            assert sum(COSTS["bce"]([p], [1.0])[0]) == a.grad
+        else:
+            with pytest.raises(FloatingPointError, match="bce_with_logits"):
+                COSTS["bce"]([p], [1.0])
+    assert a.grad == -2.0
 
 
 @pytest.mark.parametrize("wrong", [lambda a: a, lambda a: a * (1.0 - a) * (1.0 + 1e-10)])
@@ -235,7 +267,8 @@ def test_by_hand_is_the_derivative_of_the_cost(loss, data):
 def test_relu_by_hand():
     W, b = [[[1.0], [-1.0]], [[2.0, 3.0]]], [[0.0, 0.0], [0.0]]
     result = backprop(W, b, [[5.0]], [9.0], "mse", ["relu", "linear"])
-    assert result.a[0][2] == [10.0]
+    assert result.a == [{0: [5.0], 1: [5.0, 0.0], 2: [10.0]}]
+    assert result.z == [{1: [5.0, -5.0], 2: [10.0]}]
     assert result.delta == [{2: [2.0], 1: [4.0, 0.0]}]  # 2(a − y); the second neuron is off
     assert result.grad_w == {2: [[10.0, 0.0]], 1: [[20.0], [0.0]]}
     assert result.grad_b == {2: [2.0], 1: [4.0, 0.0]}
@@ -249,6 +282,13 @@ def test_cross_entropy_cancels_the_slope_of_the_sigmoid(z, y):
     assert abs(result.delta[0][1][0] - cancelled(a, [y])[0]) <= 1e-15 * size + 2**-53 * abs(
         a[0] - y
     )
+
+
+@given(st.lists(st.tuples(st.floats(-5.0, 5.0), st.floats(0.0, 1.0)), min_size=1, max_size=4))
+def test_so_it_does_with_several_outputs(outputs):
+    z, y = map(list, zip(*outputs, strict=True))
+    result = backprop([[[1.0]] * len(z)], [z], [[0.0]], [y], "bce")
+    assert result.delta[0][1] == pytest.approx(cancelled(result.a[0][1], y), rel=1e-9, abs=1e-12)
 
 
 def test_a_batch_is_the_mean_of_its_samples():
@@ -306,6 +346,29 @@ def test_a_batch_is_shown_sample_by_sample_with_all_layers():
     assert shown == [[s, name] for s in "01" for name in ("δ[2][0]", "δ[1][0]", "δ[1][1]")]
 
 
+def test_zeros_have_no_sign_in_the_report():
+    report = compare(MLP(1, [1], "relu"), [0.0], 1.0, mse)  # −2·0
+    assert str(report.entries[0].by_hand) == "-0.0"
+    assert "-0" not in str(report).split()
+
+
+def test_infinities_that_agree_do_not_differ():
+    entry = Entry("w[1][0][0]", "∂C/∂w", 1, None, math.inf, math.inf, math.inf)
+    assert entry.difference == 0.0
+
+
+@pytest.mark.parametrize(("hidden", "left_out"), [(19, False), (20, True)])
+def test_a_report_that_is_just_long_enough(hidden, left_out):
+    report = compare(MLP(1, [hidden, 1], seed=0), [0.5], 1.0, mse)
+    assert ("more δ are in" in str(report)) == left_out
+
+
+def test_the_title_counts_samples():
+    one, two = ([[0.5]], [1.0]), ([[0.5], [1.0]], [1.0, 0.0])
+    assert ", 1 sample:" in str(compare(MLP(1, [1], seed=0), *one, mse))
+    assert ", 2 samples:" in str(compare(MLP(1, [1], seed=0), *two, mse))
+
+
 def test_a_long_report_says_what_it_leaves_out():
     report = compare(MLP(2, [30, 1], seed=0), [0.5, -1.0], 1.0, mse)
     assert "11 more δ are in .entries" in str(report)
@@ -356,6 +419,7 @@ ONE = MLP(2, [3, 1], seed=0)
         ((ONE, [], 1.0, mse), ValueError, "takes one sample x, a list of 2"),
         ((ONE, [[1.0, 2.0]], 1.0, mse), ValueError, "y must be a list of as many; got 1.0"),
         ((ONE, [[1.0, 2.0]], [1.0, 2.0], mse), ValueError, "x holds 1 samples"),
+        ((ONE, [[1.0, 2.0], 3.0], [1.0, 1.0], mse), TypeError, "list of 2 numbers.*got 3.0$"),
         ((ONE, [1.0, Value(2.0)], 1.0, mse), TypeError, r"X\[0\] must be .*Of a Value take its"),
         ((ONE, [1.0, 2.0], Value(1.0), mse), TypeError, r"Y\[0\] must be .*Of a Value take its"),
         ((MLP(2, [1], "gelu"), [1.0, 2.0], 1.0, mse), ValueError, "'gelu' is not among .*sigmoid"),
@@ -389,6 +453,13 @@ W1, B1 = [[[1.0, 2.0]]], [[0.5]]
         ((W1, [], [[1.0, 2.0]], [1.0]), ValueError, "W and b must have an entry for each layer"),
         (([], [], [[1.0, 2.0]], [1.0]), ValueError, "at least one; got 0 and 0"),
         (([[1.0, 2.0]], B1, [[1.0, 2.0]], [1.0]), ValueError, r"W\[0\] must be a matrix"),
+        (([[[1.0, 2.0], 3.0]], [[0.5, 0.5]], [[1.0, 2.0]], [1.0]), ValueError, r"W\[0\]\[1\] must"),
+        (([[[1.0, 2.0], []]], [[0.5, 0.5]], [[1.0, 2.0]], [1.0]), ValueError, r"W\[0\]\[1\] must"),
+        (
+            ([[[1.0], [1.0, 2.0]]], [[0.5] * 2], [[1.0]], [1.0]),
+            ValueError,
+            r"W\[0\]\[1\] must .* 1",
+        ),
         ((W1 + W1, B1 + B1, [[1.0, 2.0]], [1.0]), ValueError, r"W\[1\]\[0\] must be .* 1 numbers"),
         ((W1, [[1.0, 2.0]], [[1.0, 2.0]], [1.0]), ValueError, r"b\[0\] must be a list of 1"),
         ((W1, B1, [[1.0]], [1.0]), ValueError, r"X\[0\] must be a list of 2 numbers"),
@@ -399,6 +470,7 @@ W1, B1 = [[[1.0, 2.0]]], [[0.5]]
         ((W1, B1, [[1.0, 2.0]], [[1.0, 2.0]]), ValueError, r"Y\[0\] must be a list of 1"),
         ((W1, B1, [[1.0, 2.0]], [1.0], "hinge"), ValueError, "cost must be one of mse.*'hinge'"),
         ((W1, B1, [[1.0, 2.0]], [1], "cross_entropy"), ValueError, r"Y\[0\] .* class, 0 to 0"),
+        ((W1, B1, [[1.0, 2.0]], [-1], "cross_entropy"), ValueError, r"Y\[0\] .* class, 0 to 0"),
         ((W1, B1, [[1.0, 2.0]], [1.0], "mse", "gelu"), ValueError, "'gelu' is not among"),
         ((W1, B1, [[1.0, 2.0]], [1.0], "mse", ["relu"] * 2), ValueError, r"one per layer \(1\)"),
     ],
@@ -406,6 +478,22 @@ W1, B1 = [[[1.0, 2.0]]], [[0.5]]
 def test_what_backprop_refuses(arguments, error, message):
     with pytest.raises(error, match=message):
         backprop(*arguments)
+
+
+@pytest.mark.parametrize(
+    "unequal",
+    [
+        *(lambda cost=cost: cost([0.5, 0.5], [1.0]) for cost in COSTS.values()),
+        lambda: cancelled([0.5, 0.5], [1.0]),
+        lambda: feedforward({1: [[1.0, 2.0]]}, {1: [0.0]}, [1.0], {1: "relu"}),
+        lambda: feedforward({1: [[1.0], [2.0]]}, {1: [0.0]}, [1.0], {1: "relu"}),
+        lambda: deltas({1: [[1.0]]}, [1.0, 2.0], {1: [1.0]}),
+        lambda: deltas({1: [[1.0]], 2: [[1.0], [1.0, 2.0]]}, [1.0, 1.0], {1: [1.0], 2: [1.0, 1.0]}),
+    ],
+)
+def test_vectors_of_unequal_length_do_not_pass_for_shorter_ones(unequal):
+    with pytest.raises(ValueError, match="zip"):
+        unequal()
 
 
 def test_an_infinite_cost_is_refused_with_the_way_out():

@@ -3,10 +3,11 @@
 A new row needs its line in ``strategies.TRUTH``; all the tests here then apply to it.
 """
 
+import itertools
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 from strategies import (
@@ -147,6 +148,52 @@ def test_all_readers_agree_where_floats_are_special(op):
             )
 
 
+def whole(x):
+    return math.isinf(x) or x == math.floor(x)
+
+
+# Where each operation is defined, apart from its row: Python's own function raises elsewhere.
+DEFINED = {
+    "/": lambda a, b: b != 0,
+    "**": lambda a, b: a > 0 or (b >= 0 if a == 0 else whole(b)),
+    "log": math.log, "log1p": math.log1p, "log2": math.log2, "log10": math.log10,
+    "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos, "tan": math.tan, "asin": math.asin,
+    "acos": math.acos, "lgamma": math.lgamma,
+    "clip": lambda x, lo, hi: lo <= hi,
+    "polygamma": lambda n, x: n in range(101) and math.lgamma(x) is not None,
+}  # fmt: skip
+
+
+def is_outside(op, operands, mask):
+    if any(map(math.isnan, operands)):
+        return False
+    if (op.name == "**" and mask & 2 and operands[0] < 0) or (op.name == "polygamma" and mask & 1):
+        return True  # an exponent, an order that is no constant
+    try:
+        return DEFINED.get(op.name, lambda *operands: True)(*operands) is False
+    except ValueError:
+        return True
+    except OverflowError:
+        return False
+
+
+@by_name
+def test_operands_outside_the_domain_raise_and_no_others(op):
+    assert bool(op.domain) == (op.name in DEFINED)
+    operands_of_all = special_points(op)
+    if len(op.operands) == 1:
+        near = [math.nextafter(x, to) for x in (-1.0, 1.0) for to in (-INF, INF)]
+        operands_of_all += [(x,) for x in (*near, -1.5, 1.5)]
+    if op.name == "polygamma":
+        operands_of_all += itertools.product([99.0, 100.0, 101.0], [0.5, 20.0, -2.0])
+    for operands in operands_of_all:
+        for mask in range(1 << len(operands)):
+            got = outcome(lambda: apply(op.name, *nodes_and_numbers(mask, operands)))
+            assert isinstance(got, type) == is_outside(op, operands, mask), (
+                f"{op.name}{operands}, nodes {mask:b}: {got}"
+            )
+
+
 @by_name
 @settings(max_examples=30)
 @given(data=st.data())
@@ -207,7 +254,7 @@ KINKS = {
     "hypot": [((0.0, 0.0), (0.0, 0.0))],
     "asin": [((1.0,), (INF,)), ((-1.0,), (INF,))],
     "acos": [((1.0,), (-INF,)), ((-1.0,), (-INF,))],
-    "atan2": [((0.0, 0.0), (0.0, 0.0))],
+    "atan2": [((0.0, 0.0), (0.0, 0.0)), ((0.0, -0.0), (0.0, 0.0))],
     "relu": [((0.0,), (0.0,)), ((-0.0,), (0.0,))],
     "leaky_relu": [((0.0, 0.1), (0.1, 0.0))],
     "elu": [((0.0, 1.5), (1.5, 0.0))],
@@ -235,6 +282,24 @@ def test_ties_share_the_gradient():
     x = Value(3.0)
     (x.maximum(x) + x.minimum(x)).backward()
     assert x.grad == 2.0
+
+
+def test_bounds_that_cross_or_are_nan_clip_to_nan():
+    """A Program cannot raise where bounds cross."""
+    clip = TABLE[CODES["clip"]]
+    for x, lo, hi in itertools.product([-2.0, 0.0, 2.0, NAN], [1.0, NAN], [-1.0, NAN]):
+        assert math.isnan(IEEE.value(clip)(x, lo, hi))
+    for operands in [(0.0, 1.0, NAN), (0.0, NAN, 1.0), (NAN, 0.0, 1.0)]:
+        assert math.isnan(apply("clip", *operands))
+
+
+@given(st.tuples(number, number, number))
+def test_derivatives_that_are_given_not_found(operands):
+    a, d, _ = operands
+    attached = apply("attach", *map(Value, operands))
+    assert (attached.data, attached.local_grads) == (a, (1.0, 0.0, d))
+    detached = apply("detach", Value(a))
+    assert (detached.data, detached.local_grads) == (a, (0.0,))
 
 
 def test_the_order_of_a_polygamma_is_no_variable():
@@ -300,6 +365,32 @@ def test_activations_far_out(name, x):
             "tanh": ((-1, 0), (1, 0)),
         }[name]
         assert (y.data, at.grad) == (above if x > 0 else below)
+        if abs(y.data) <= 2.0:  # a limit: reached at infinity, with its sign where it is 0
+            assert repr(apply(name, math.copysign(INF, x), *constants)) == repr(y.data)
+
+
+@given(st.floats(-745.0, -40.0))
+def test_a_small_sigmoid_keeps_the_bits_that_exp_has(x):
+    """Also where 1/(1 + exp(-x)) would be 0, as exp(-x) overflows."""
+    assert Value(x).sigmoid().data == math.exp(x)
+
+
+@pytest.mark.parametrize("name", ["hypot"])
+@example(3.0, 3.5, 1022)
+@example(3.0, -2.0, -1060)
+@given(
+    st.floats(-3.99, 3.99),
+    st.floats(-3.99, 3.99),
+    st.sampled_from([-1074, -1060, -1000, 0, 1022]) | st.integers(-1074, 1022),
+)
+def test_slopes_that_do_not_depend_on_the_length(name, a, b, exponent):
+    """Neither where it overflows, nor where it has few bits left."""
+    a, b = math.ldexp(a, exponent), math.ldexp(b, exponent)
+    assume(a or b)
+    with mp.workprec(5000):
+        y = mp.sqrt(mp.mpf(a) ** 2 + mp.mpf(b) ** 2)
+        true = float(a / y), float(b / y)
+    assert apply(name, Value(a), Value(b)).local_grads == pytest.approx(true, rel=1e-15)
 
 
 @pytest.mark.parametrize(

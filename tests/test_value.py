@@ -5,7 +5,11 @@ import copy
 import inspect
 import io
 import math
+import operator
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 
@@ -118,6 +122,23 @@ def test_comparisons_look_at_data():
     assert sorted([y, x])[0] is x
     nan = Value(math.nan)
     assert [nan < x, nan <= x, nan > x, nan >= x] == [False] * 4
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+def test_an_operand_that_knows_the_comparison_is_asked(compare):
+    class Knows:
+        def answer(self, other):
+            return "mine"
+
+        __lt__ = __le__ = __gt__ = __ge__ = answer
+
+    assert compare(Value(1.0), Knows()) == "mine"
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_])
+def test_truth_values_are_no_numbers(wrong):
+    with pytest.raises(TypeError, match=r"write 1\.0 or 0\.0"):
+        Value(wrong)
 
 
 def test_equality_and_hash_are_identity():
@@ -247,6 +268,64 @@ def test_setting_gradients():
     assert y.grad == 4.0
 
 
+def test_a_gradient_that_was_set_to_a_node_counts_in_the_next_pass():
+    """In a fresh interpreter, where nothing else has asked passes to look after leaves."""
+    program = """
+from autograd_bp import Value
+x = Value(3.0)
+x.grad = Value(2.0)
+assert "grad=2.0" in repr(x)
+(x * x).backward()
+assert type(x.grad) is float and x.grad == 8.0, x
+x.grad = Value(2.0)
+x.grad = 1.0
+assert x.grad == 1.0, x
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_passes_that_look_after_leaves_give_what_the_others_do():
+    """Passes leave leaves out of their order until there is a hook, in this interpreter."""
+    program = """
+from autograd_bp import Value, dot, sum_of
+x, w = Value(3.0), Value(2.0)
+z = w * x
+a = dot([w, z], [x, x * w], z)
+b = sum_of([a, z, 1.0])
+c = (x + w).sin() * 2.0
+y = b * a - c + sum_of([x, 2.0]) + dot([w], [x], x)
+y.backward()
+plain = [node.grad for node in (y, c, b, a, z, w, x)]
+x.grad = w.grad = 0.0
+x.register_hook(lambda grad: None)
+y.backward()
+assert plain == [node.grad for node in (y, c, b, a, z, w, x)], plain
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_lets_passes_and_operations_skip_work(interpreted):
+    """Where nothing is to be found nothing is looked for, which only the time shows. The
+    interpreted engine lets the notes be read by which it decides."""
+    node, dot, flags = interpreted.Value(2.0), interpreted.dot, {}
+    for name, w, x in [("w", node, 1.0), ("x", 1.0, node), ("both", node, node)]:
+        flags[name] = dot([w], [x])._details.has
+    assert min(flags.values()) > 0
+    assert (flags["w"] & flags["x"], flags["w"] | flags["x"]) == (0, flags["both"])
+    assert dot([1.0], [node * node])._details.has & ~flags["both"]  # an operand was computed
+    assert copy.copy(dot([1.0], [node]))._details.has == flags["x"]
+    program = """
+from autograd_bp import Value, no_grad, value, watch
+assert (value._contexts, value._leaves_need_care) == (0, False)
+with no_grad(), watch(print):
+    assert value._contexts == 2
+Value(1.0).exp().backward()
+assert (value._contexts, value._leaves_need_care) == (0, False)
+"""
+    environment = os.environ | {"AUTOGRAD_BP_INTERPRETED": "1"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
 def test_setting_data_of_a_leaf():
     x = Value(3.0)
     y = x * x
@@ -255,6 +334,14 @@ def test_setting_data_of_a_leaf():
     assert (y.data, y.local_grads) == (9.0, (3.0, 3.0))  # as recorded
     x.data += 1.0
     assert (x * x).data == 25.0
+
+
+def test_zero_grad_drops_a_gradient_that_is_a_graph():
+    x = Value(3.0)
+    (x * x).backward(create_graph=True)
+    assert isinstance(x.grad, Value)
+    autograd_bp.zero_grad([x])
+    assert x.grad == 0.0
 
 
 def test_zero_grad_takes_any_iterable():
@@ -318,6 +405,25 @@ def test_no_grad():
     assert (x * x).parents == (x, x)
     results[0].backward()
     assert x.grad == 0.0
+
+
+@pytest.mark.parametrize("x", [-2.0, -1.0, 0.0, 3.0])
+def test_parameters_of_activations_that_are_left_out(x):
+    """PyTorch's: a slope of 0.01, an alpha of 1."""
+    assert Value(x).leaky_relu().data == (x if x > 0.0 else 0.01 * x)
+    assert Value(x).elu().data == (x if x > 0.0 else math.expm1(x))
+
+
+@pytest.mark.parametrize("x", [-2.0, 0.5, 3.0])
+def test_clip_with_one_bound_or_none(x):
+    assert Value(x).clip(1.0).data == max(x, 1.0)
+    assert Value(x).clip(hi=1.0).data == min(x, 1.0)
+    assert Value(x).clip().data == x
+
+
+def test_comparisons_within_no_grad_are_not_traced():
+    with no_grad():
+        assert (Value(1.0) < 2.0) is True
 
 
 def test_no_grad_ends_with_an_exception():
