@@ -43,8 +43,11 @@ test-fallback:  ## an installation without a C compiler works, interpreted
 example-operation: $(VENV)/.dev  ## add an operation to a copy, by one row: its tests appear
 	tests/example_operation.sh $(BIN)/python
 
-sanitize: $(VENV)/.dev  ## the compiled modules under the address sanitizer
+sanitize: $(VENV)/.dev  ## the compiled modules under gcc's sanitizers of addresses and undefined behaviour
 	tests/sanitize.sh $(BIN)/python
+
+valgrind: $(VENV)/.dev  ## the compiled modules under valgrind's memcheck
+	tests/valgrind.sh $(BIN)/python
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
