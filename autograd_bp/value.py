@@ -1228,15 +1228,15 @@ def _consumers_first(
             if before is not None:
                 _clear_grad(node, before)
             node._code += MET
+            if node._b is not None and node._b._code < MET and (node._b._code or leaves):
+                waiting.append(node._b)
+            if node._a is not None and node._a._code < MET and (node._a._code or leaves):
+                waiting.append(node._a)
             if node._details is not None:
                 d = node._details
                 if d.has & INNER or leaves:
                     _have_wait(d.others, waiting, leaves)
                     _have_wait(d.operands, waiting, leaves)
-            if node._b is not None and node._b._code < MET and (node._b._code or leaves):
-                waiting.append(node._b)
-            if node._a is not None and node._a._code < MET and (node._a._code or leaves):
-                waiting.append(node._a)
         _take_marks_off(order)
     except BaseException:  # Ctrl-C or no memory: leave no mark behind
         _take_marks_off(waiting)

@@ -16,7 +16,9 @@ cd .sanitize
 flags="-fsanitize=address,undefined -fno-sanitize=float-divide-by-zero,float-cast-overflow"
 CFLAGS="$flags -fno-omit-frame-pointer -g -O1" LDFLAGS="-fsanitize=address,undefined" \
     "$python" setup.py --quiet build_ext --inplace > build.log 2>&1
-ls autograd_bp/value*.so autograd_bp/tape*.so autograd_bp/program/{record,simplify,kernel}*.so
+for module in autograd_bp/{value,tape}.*.so autograd_bp/program/{record,simplify,kernel}.*.so; do
+    nm -D "$module" | grep __asan_report_load > /dev/null  # or it was not built for this
+done
 
 # Python's own allocator hides what the sanitizer looks for, and Python leaks at its end.
 preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
@@ -24,7 +26,7 @@ export PYTHONMALLOC=malloc PYTHONPATH=$PWD
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
-# A read behind the end must be found, or the runs below prove nothing.
+# A wrong read must be found, or the runs below prove nothing.
 if LD_PRELOAD=$preload "$python" -c "
 import ctypes, autograd_bp
 ctypes.string_at(ctypes.addressof(ctypes.create_string_buffer(64)), 4096)" 2> /dev/null; then

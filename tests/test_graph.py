@@ -24,6 +24,22 @@ def ancestry(roots):
     return found
 
 
+def evaluated(roots):
+    """The same in the order in which an expression is evaluated: operands as written, then it."""
+    found = {}
+
+    def visit(node):
+        for operand in node.parents:
+            if id(operand) not in found:
+                visit(operand)
+        found[id(node)] = node
+
+    for root in roots:
+        if id(root) not in found:
+            visit(root)
+    return list(found.values())
+
+
 def built(expression):
     return expression.build([Value(x) for x in expression.leaves], eager)
 
@@ -36,6 +52,7 @@ def test_topological_order(expression, data):
     place = {id(node): i for i, node in enumerate(order)}
     assert len(place) == len(order)  # each once
     assert set(place) == set(ancestry(roots))  # all, and no others
+    assert order == evaluated(roots)
     for node in order:
         assert all(place[id(p)] < place[id(node)] for p in node.parents)
     assert topological_order(roots) == order  # nothing is left behind by the first walk
