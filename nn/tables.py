@@ -110,7 +110,7 @@ def sample_data(name: str) -> Table:
     except ImportError:
         raise ImportError(
             f"{name} comes with scikit-learn, which is missing; install it with "
-            'pip install "autograd-bp[examples]"'
+            'pip install "autograd-bp[cli]"'
         ) from None
     if name == "moons":
         X, y = make_moons(n_samples=400, noise=0.1, random_state=0)
