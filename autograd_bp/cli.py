@@ -86,29 +86,57 @@ def parser() -> argparse.ArgumentParser:
     diff = of_formula("diff", _diff, "the value and the gradient, beside finite differences")
     diff.add_argument("--hessian", action="store_true", help="the second derivatives too")
     draw = of_formula("draw", _draw, "the computation graph as a picture")
-    draw.add_argument("-o", "--out", type=Path, default=Path("graph.svg"), help="svg, png or pdf")
+    draw.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("graph.svg"),
+        help="svg, png or pdf (default %(default)s)",
+    )
     steps = of_formula("steps", _steps, "the forward and backward pass as a page to step through")
-    steps.add_argument("-o", "--out", type=Path, default=Path("steps.html"))
+    steps.add_argument(
+        "-o", "--out", type=Path, default=Path("steps.html"), help="(default %(default)s)"
+    )
     explain = of_formula("explain", _explain, "where the gradient of one name comes from")
-    explain.add_argument("--of", metavar="NAME", help="instead of the first name in the formula")
+    explain.add_argument("--of", metavar="NAME", help="(default: the first name in the formula)")
     explain.add_argument("--latex", action="store_true", help="as LaTeX")
 
     train = command("train", _train, "train a network on a table, and save it")
     train.add_argument("data", help="moons, digits, or a .csv file with a header row")
-    train.add_argument("--target", metavar="COLUMN", help="what to predict; the last column if not")
-    train.add_argument("--layers", default="16,16", help="sizes of the hidden layers: 16,16")
-    train.add_argument("--activation", default="sigmoid", help="of the hidden layers")
-    train.add_argument("--epochs", type=int, default=100)
-    train.add_argument("--lr", type=float, default=0.03, help="learning rate of Adam")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder to write to")
+    train.add_argument(
+        "--target", metavar="COLUMN", help="what to predict (default: the last column)"
+    )
+    train.add_argument("--layers", default="16,16", help="hidden sizes (default %(default)s)")
+    train.add_argument(
+        "--activation", default="sigmoid", help="of the hidden layers (default %(default)s)"
+    )
+    train.add_argument(
+        "--epochs", type=int, default=100, help="how often each row is seen (default %(default)s)"
+    )
+    train.add_argument(
+        "--lr", type=float, default=0.03, help="learning rate of Adam (default %(default)s)"
+    )
+    train.add_argument(
+        "--seed", type=int, default=0, help="of the weights and the order (default %(default)s)"
+    )
+    train.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("out"),
+        help="folder to write to (default %(default)s)",
+    )
     predict = command("predict", _predict, "what a saved network says of the rows of a table")
     predict.add_argument("model", type=Path, help="model.safetensors, as train writes it")
     predict.add_argument("data", type=Path, help="a .csv file with the columns of training")
     export = command("export", _export, "a saved network in another language")
     export.add_argument("model", type=Path, help="model.safetensors, as train writes it")
-    export.add_argument("--to", choices=list(FILES), default="c", help="C99, ONNX, a state_dict")
-    export.add_argument("-o", "--out", type=Path, help="network.c, network.onnx or network.pt")
+    export.add_argument(
+        "--to", choices=list(FILES), default="c", help="C99, ONNX, a state_dict (default c)"
+    )
+    export.add_argument(
+        "-o", "--out", type=Path, help="(default network.c, network.onnx or network.pt)"
+    )
     return whole
 
 

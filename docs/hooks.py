@@ -2,16 +2,20 @@
 
 - Pages and pictures that a page's own code writes, such as a step page: its front matter names
   them, ``makes: [neuron.html]``, and the code of the page is run to have them.
-- The README as the home page, CONTRIBUTING, CHANGELOG, the examples' source.
-- The table of operations. Formulas as MathML, which browsers set without a script.
+- The README as the home page, CONTRIBUTING, CHANGELOG, what was proven, the examples' source.
+- The table of operations, and what the commands say of themselves. Formulas as MathML, which
+  browsers set without a script.
 """
 
 from __future__ import annotations
 
 import ast
 import html
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +30,8 @@ AT_ROOT = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "docs/conformance.md": "conformance.md",
+    "docs/mutation.md": "mutation.md",
     "docs/images/neuron.svg": "images/neuron.svg",
     "#operations": "reference/operations.md",
 }
@@ -55,7 +61,7 @@ def on_files(files: Files, config: Any) -> Files:
             raise FileExistsError(f"{path} would replace a page of the site; give it another name")
         files.append(file)
 
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    for name in [name for name in AT_ROOT if name.endswith(".md")]:
         add(AT_ROOT[name], at_root((ROOT / name).read_text(encoding="utf-8")))
     add("images/neuron.svg", (ROOT / "docs/images/neuron.svg").read_bytes())
     for source in SOURCES:
@@ -72,8 +78,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Put in the table of operations."""
-    return markdown.replace("<!-- operations -->", make_readme.table())
+    """Put in the table of operations, and the help of the commands."""
+    markdown = markdown.replace("<!-- operations -->", make_readme.table())
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", commands())
+    return markdown
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
@@ -101,6 +110,20 @@ def on_post_build(config: Any) -> None:
     for style in Path(config.site_dir).rglob("*.css"):
         if re.search(r"(url\(|@import)\s*[\"']?https?:", style.read_text(encoding="utf-8")):
             raise RuntimeError(f"{style} asks for something from outside")
+
+
+def commands() -> str:
+    """The help of each command, as it prints it."""
+
+    def help_of(*command: str) -> str:
+        call = [sys.executable, "-m", "autograd_bp", *command, "--help"]
+        where = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+        return subprocess.run(call, env=where, check=True, text=True, capture_output=True).stdout
+
+    whole = help_of()
+    names = re.findall(r"^    (\w+) ", whole, re.MULTILINE)
+    texts = [f"```text\n{whole}```", *(f"## {n}\n\n```text\n{help_of(n)}```" for n in names)]
+    return "\n\n".join(texts)
 
 
 def at_root(markdown: str) -> str:

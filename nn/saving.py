@@ -65,8 +65,9 @@ def save(
 ) -> Path:
     """Write a model, and an optimizer's state, as a safetensors file; return its path.
 
-    The file is there whole or not at all, and an older one stays until then. ``metadata`` is
-    text of one's own to keep with it, which `read_metadata` gives back.
+    The file is there whole or not at all, and an older one stays until then. Equal models and
+    optimizers make equal files, byte for byte. ``metadata`` is text of one's own to keep with it,
+    which `read_metadata` gives back.
 
     Raises ValueError where parameters cannot be told apart or are not finite.
     """
@@ -300,7 +301,19 @@ def _write(path: PathLike, arrays: Mapping[str, Array], metadata: dict[str, str]
         name: np.array(items, dtype=np.float64).reshape(shape)
         for name, (shape, items) in arrays.items()
     }
-    return write_whole(path, safetensors.save(tensors, metadata=metadata))
+    return write_whole(path, _in_order(safetensors.save(tensors, metadata=metadata)))
+
+
+def _in_order(file: bytes) -> bytes:
+    """The same file with its header's names in order: the library shuffles those of the metadata.
+
+    A file is the header's length in 8 bytes, the header in JSON, and the numbers. Spaces after the
+    header bring it to a multiple of 8, so that the numbers are aligned.
+    """
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[end:]
 
 
 def _read(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:

@@ -23,8 +23,9 @@ from autograd_bp.files import write_whole
 from nn.losses import cross_entropy, mse
 from nn.modules import MLP, finite, package, some
 from nn.optim import Adam
+from nn.plots import plots
 from nn.saving import load, read_metadata, save
-from nn.training import History, fit, outputs
+from nn.training import fit, outputs
 
 __all__ = ["Network", "Table", "load_network", "read_csv", "sample_data", "train"]
 
@@ -109,7 +110,7 @@ def sample_data(name: str) -> Table:
     except ImportError:
         raise ImportError(
             f"{name} comes with scikit-learn, which is missing; install it with "
-            'pip install "autograd-bp[examples]"'
+            'pip install "autograd-bp[cli]"'
         ) from None
     if name == "moons":
         X, y = make_moons(n_samples=400, noise=0.1, random_state=0)
@@ -293,7 +294,7 @@ def train(
     )
     actual = [actual[i] for i in held_out]
     score = _score(actual, predicted, bool(classes))
-    files = [out / "model.safetensors", *_plots(out, history, actual, predicted, classes)]
+    files = [out / "model.safetensors", *plots(out, history, actual, predicted, classes)]
     return {
         "target": target,
         "kind": f"{len(classes)} classes" if classes else "a quantity",
@@ -362,58 +363,3 @@ def _score(actual: Sequence[Any], predicted: list[Any], by_class: bool) -> dict[
         "held-out R²": 1.0 - errors / spread if spread else math.nan,
         "held-out RMSE": math.sqrt(errors),
     }
-
-
-def _plots(
-    out: Path, history: History, actual: Sequence[Any], predicted: list[Any], classes: list[str]
-) -> list[Path]:
-    """The loss by epoch, and what was predicted against what is; none without matplotlib."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        return []
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
-    axes.semilogy(history.loss, label="training")
-    axes.semilogy(history.val_loss, label="held out")
-    axes.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error", title="Loss")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    files = [_picture(figure, out / "loss.png")]
-
-    figure, axes = pyplot.subplots(figsize=(6, 5.4), layout="constrained")
-    if classes:
-        counts = [[0] * len(classes) for _ in classes]
-        for a, p in zip(actual, predicted, strict=True):
-            counts[classes.index(a)][classes.index(p)] += 1
-        axes.imshow(counts, cmap="Blues")
-        names = ["".join(c if c.isprintable() else " " for c in name) for name in classes]
-        names = [name if len(name) <= 16 else name[:15] + "…" for name in names]
-        names = [name.replace("$", r"\$") for name in names]  # no mathematics in labels
-        axes.set_xticks(
-            range(len(names)), names, rotation=45 if len(max(names, key=len)) > 3 else 0
-        )
-        axes.set_yticks(range(len(names)), names)
-        most = max(map(max, counts))
-        for i, row in enumerate(counts):
-            for j, count in enumerate(row):
-                colour = "white" if 2 * count > most else "black"
-                axes.text(j, i, str(count), ha="center", va="center", color=colour)
-    else:
-        axes.scatter(actual, predicted, s=14, alpha=0.7)
-        ends = [min(actual), max(actual)]
-        axes.plot(ends, ends, color="black", linewidth=1)
-    across, up = ("predicted", "actual") if classes else ("actual", "predicted")
-    axes.set(xlabel=across, ylabel=up, title="Held-out rows")
-    return [*files, _picture(figure, out / "held_out.png")]
-
-
-def _picture(figure: Any, path: Path) -> Path:
-    from matplotlib import pyplot
-
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=150)
-    pyplot.close(figure)
-    return write_whole(path, drawn.getvalue())

@@ -18,7 +18,6 @@ import pytest
 
 import autograd_bp
 import nn
-import nn.tables
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -162,12 +161,21 @@ def test_the_chinese_chapter_has_the_same_code_and_formulas():
     assert min(map(len, parts("delta.md"))) > 5
 
 
+def of_path(path):
+    """What a path such as autograd_bp.steps names: the function, where a module has its name."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def test_the_reference_has_every_public_name():
-    text = "\n".join(page.read_text("utf-8") for page in PAGES if page.parent.name == "reference")
-    found = set(re.findall(r"^::: (\S+)", text, re.MULTILINE))
-    table = {op.name for op in autograd_bp.ops.TABLE}  # the page of operations has them all
-    public = {f"autograd_bp.{n}" for n in dir(autograd_bp) if n in autograd_bp._IN_PROGRAM}
-    public |= {f"autograd_bp.{n}" for n in autograd_bp.__all__ if n not in table}
-    public |= {f"nn.{name}" for name in nn.__all__}
-    public |= {f"nn.tables.{name}" for name in nn.tables.__all__}
-    assert public - found == set()
+    found = set()
+    for page in (code_blocks.PAGES / "reference").glob("*.md"):
+        for path, options in re.findall(r"^::: (\S+)((?:\n +.*)*)", page.read_text("utf-8"), re.M):
+            members = re.search(r"members: \[(.*)\]", options)
+            found |= {f"{path}.{name}" for name in members[1].split(", ")} if members else {path}
+    objects = {id(x) for x in map(of_path, found) if callable(x)}  # some have several paths
+    table = {f"autograd_bp.{op.name}" for op in autograd_bp.ops.TABLE}  # its page has them all
+    public = ["autograd_bp", "autograd_bp.program", *(m for m in modules() if m.startswith("nn"))]
+    paths = {f"{m}.{name}" for m in public for name in importlib.import_module(m).__all__}
+    assert [p for p in sorted(paths - found - table) if id(of_path(p)) not in objects] == []
+    assert len(paths) > 100
