@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     def of_formula(name: str, run: Any, text: str) -> argparse.ArgumentParser:
         added = command(name, run, text)
         added.add_argument(
-            "formula", help='such as "tanh(2*x + y)**2"; in brackets if it begins with -'
+            "formula", help='such as "tanh(2*x + y)**2"; one that begins with - goes in brackets'
         )
         added.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="where to compute it")
         return added
