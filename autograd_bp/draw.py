@@ -115,7 +115,7 @@ def draw(
     ``fold`` names scopes, such as ``"layer 1"`` or ``"mlp/layer 1"``, to be drawn as one box
     each; True folds all of the outermost. ``direction`` is the way of the forward pass: "LR"
     from left to right, "TB" downwards, "RL", "BT". ``parameters`` are the nodes to be shown as
-    such, instead of those that the rule above finds. ``legend`` adds what the colours mean.
+    such, instead of the weights and biases of each `dot`. ``legend`` adds what the colours mean.
 
     Raises ValueError for a picture of more than ``limit`` boxes, and ImportError where the
     package graphviz is missing.
