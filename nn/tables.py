@@ -280,6 +280,8 @@ def train(
         mean, scale = network.target_mean, network.target_scale = _moments(known, target)
         actual, y = quantities, [(q - mean) / scale for q in quantities]
     inputs = network.standardised(X)
+    package("safetensors.numpy", "saving", "save")  # or it is missed when the training is over
+    out.mkdir(parents=True, exist_ok=True)
     history = fit(
         network.model, [inputs[i] for i in training], [y[i] for i in training],
         loss=cross_entropy if classes else mse, epochs=epochs, seed=seed, progress=progress,

@@ -381,6 +381,14 @@ def test_a_target_that_is_no_column(complain, iris):
     )
 
 
+def test_no_training_is_lost_for_what_the_end_needs(complain, iris, tmp_path, monkeypatch):
+    monkeypatch.setattr("nn.tables.fit", lambda *_, **__: pytest.fail("it has trained"))
+    (tmp_path / "file").write_text("")
+    assert "file'" in complain("train", iris, "-o", str(tmp_path / "file"))
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    assert 'pip install "autograd-bp[save]"' in complain("train", iris, "-o", str(tmp_path))
+
+
 def test_foreign_models(complain, iris, trained, tmp_path):
     from nn import MLP, save
 
@@ -418,6 +426,7 @@ def sessions(text):
             yield command, printed.rstrip("\n")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the pages are for a POSIX shell")
 @pytest.mark.parametrize("page", [ROOT / "README.md", HOW_TO], ids=lambda page: page.name)
 def test_a_page_shows_what_is_printed(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
