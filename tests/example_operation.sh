@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Adds an operation to a copy of the project, as docs/example-operation.patch does it: one row, its
-# spellings, its truths. Then runs the tests that have appeared: tests/example_operation.sh .venv/bin/python
+# spellings, its truths. Then builds the engine and runs the tests that have appeared:
+# tests/example_operation.sh .venv/bin/python
 set -euo pipefail
 python=${1:-.venv/bin/python}
 case $python in /*) ;; *) python=$PWD/$python ;; esac
@@ -11,5 +12,5 @@ mkdir .example
 git ls-files -z | xargs -0 cp --parents -t .example
 cd .example
 patch --quiet -p1 < docs/example-operation.patch
-PYTHONPATH=$PWD AUTOGRAD_BP_INTERPRETED=1 "$python" -m pytest -q -p no:cacheprovider -n 0 tests \
-    -k gaussian
+"$python" setup.py --quiet build_ext --inplace > build.log 2>&1
+PYTHONPATH=$PWD "$python" -m pytest -q -p no:cacheprovider -n 0 tests -k gaussian
