@@ -1,11 +1,17 @@
 # The C layout of value.py's classes, for the compiled modules that read nodes directly.
 
-# An element of a row without a reference to it being counted: that took half of the time. And
-# the number in a float without a look at whether an exception was raised.
-cdef extern from "Python.h":
+# The elements of a list or tuple, read without a reference to them being counted: that took half
+# of the time. And the number in a float without a look at whether an exception was raised.
+cdef extern from *:
+    """
+    #define ITEM(row, i) (row)[i]
+    """
     ctypedef struct PyObject
-    PyObject* item "PyTuple_GET_ITEM"(object row, Py_ssize_t i)
+    PyObject** items "PySequence_Fast_ITEMS"(object row)
+    PyObject* item "ITEM"(PyObject** row, Py_ssize_t i)
     double number_of "PyFloat_AS_DOUBLE"(object x)
+
+ctypedef PyObject** Items
 
 cdef class Value
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -43,7 +43,12 @@ else:
     from math import exp, log, sqrt
     from operator import getitem as item
 
+    Items: TypeAlias = Sequence[Any]
     number_of = float
+
+    def items(row: Items) -> Items:
+        return row
+
 
 __all__ = [
     "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
@@ -71,17 +76,17 @@ LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
 
-# What a node's rows of operands hold: nodes in the one row and in the other, one that was computed
-# (sorting skips rows of leaves), and what is neither a node nor a float yet.
-ROW = cython.declare(cython.longlong, 1)
-OTHERS = cython.declare(cython.longlong, 2)
-INNER = cython.declare(cython.longlong, 4)
-ODD = cython.declare(cython.longlong, 8)
-
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
 MET = cython.declare(cython.longlong, 1 << ops.CODE_BITS)  # marks above the code: see the sort
 DONE = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
+
+# What a node's rows of operands hold: nodes in the one row and in the other, and what is neither
+# a node nor a float yet. The bits below are those of the codes of the nodes, so that they are 0
+# where all are leaves (sorting skips such rows).
+ROW = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
+OTHERS = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
+ODD = cython.declare(cython.longlong, 4 << ops.CODE_BITS)
 
 sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
 _acquire, _release = sorting.acquire, sorting.release
@@ -132,15 +137,15 @@ class _Details:
 
 
 @cython.cfunc
-def _new_details(operands: tuple[Any, ...], others: tuple[Any, ...]) -> _Details:
+def _new_details(n: cython.Py_ssize_t) -> _Details:
+    """Details with room for n partials, and no operands yet."""
     details: _Details = _Details.__new__(_Details)
     details.label = details.scope = ""
-    details.operands = operands
-    details.others = others
+    details.operands = details.others = ()
     details.rule = details.hooks = details.grad_node = None
     details.has = 0
-    if operands or not cython.compiled:
-        details.partials = _doubles(len(operands) + len(others))
+    if n or not cython.compiled:
+        details.partials = _doubles(n)
     return details
 
 
@@ -284,7 +289,11 @@ class Value:
         details: _Details | None = self._details
         if details is None or not (details.operands or code == DOT):
             return (a, b)[: len(TABLE[code].operands)]
-        row = details.operands + details.others + ((a,) if code == DOT else ())
+        row: list[Any] = [*details.operands, *details.others]
+        if code == DOT:
+            if not details.others:  # they were numbers: the partials of the others
+                row += [details.partials[i] for i in range(len(details.operands))]
+            row.append(a)
         return tuple([x if isinstance(x, Value) else float(x) for x in row])
 
     @property
@@ -340,7 +349,7 @@ class Value:
             from autograd_bp.transforms import backward_graph
 
             return backward_graph(self, seed)
-        start: float = _number(seed, "seed")
+        start: float = seed if type(seed) is float else _number(seed, "seed")
         begin_pass()
         try:
             before: list[tuple[Value, float]] = []
@@ -366,7 +375,7 @@ class Value:
                     node._grad += grad
         finally:
             end_pass()
-        for watcher in derivative_watchers():
+        for watcher in derivative_watchers() if _contexts else ():
             for node in order:
                 for p, d_p in zip(node.parents, node.local_grads, strict=True):
                     watcher(node, p, node._grad, d_p)
@@ -812,7 +821,7 @@ def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any)
 def _details_of(node: Value) -> _Details:
     details: _Details | None = node._details
     if details is None:
-        details = node._details = _new_details((), ())
+        details = node._details = _new_details(0)
     return details
 
 
@@ -914,7 +923,9 @@ def restore(
         rows: list[Any] = [operands, (), None]
         if code == DOT:
             rows = grouped(TABLE[DOT], operands)
-        details = _new_details(_plain(rows[0], "operand"), _plain(rows[1], "operand"))
+        details = _new_details(len(rows[0]) + len(rows[1]))
+        details.operands = _plain(rows[0], "operand")
+        details.others = _plain(rows[1], "operand")
         details.rule = op if custom else None
         for i, x in enumerate(details.operands + details.others):
             row = ROW if i < len(details.operands) else OTHERS
@@ -963,20 +974,22 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     >>> z.data, z.local_grads
     (11.5, (3.0, 4.0, 1.0))
     """
-    ws: tuple[Any, ...] = _sequence(w, "w")
-    xs: tuple[Any, ...] = _sequence(x, "x")
+    ws: tuple[Any, ...] = tuple(_sequence(w, "w"))
+    xs: Any = _sequence(x, "x")
     i: cython.Py_ssize_t
     n: cython.Py_ssize_t = len(ws)
     if len(xs) != n:
         raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
-    details: _Details = _new_details(ws, xs)
+    details: _Details = _new_details(2 * n)
     partials: cython.p_double = details.partials
+    wi: Items = items(ws)
+    xi: Items = items(xs)
     z: float = 0.0
     has: cython.longlong = 0
     for i in range(n):
         # wᵢ is ∂z/∂xᵢ, and xᵢ is ∂z/∂wᵢ
-        has |= _note(cython.cast(object, item(ws, i)), ROW, partials, n + i)
-        has |= _note(cython.cast(object, item(xs, i)), OTHERS, partials, i)
+        has |= _note(cython.cast(object, item(wi, i)), ROW, partials, n + i)
+        has |= _note(cython.cast(object, item(xi, i)), OTHERS, partials, i)
         z += partials[n + i] * partials[i]
     if has & ODD:
         return dot(_plain(ws, "w"), _plain(xs, "x"), bias)
@@ -984,6 +997,9 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     if not has and not isinstance(bias, Value):
         return z
     details.has = has
+    details.operands = ws
+    if has & OTHERS:  # else its numbers stand in the partials already
+        details.others = tuple(xs)
     return _node_of_many(DOT, z, details, bias)
 
 
@@ -1058,29 +1074,33 @@ def norm(x: Iterable[Number]) -> Any:
     5.0
     """
     i: cython.Py_ssize_t
-    d: float
     details: _Details = _row(x)
+    numbers: cython.p_double = details.partials
     n: cython.Py_ssize_t = len(details.operands)
-    top: float = 0.0
     y: float = 0.0
     for i in range(n):
-        d = details.partials[i]
-        y += d * d
-        if abs(d) > top or d != d:
-            top = abs(d)
-    if 1e-280 < y < INF:
-        y = sqrt(y)
-    elif 0.0 < top < INF:  # the squares were too small or too large: scale first
-        y = 0.0
-        for i in range(n):
-            d = details.partials[i] / top
-            y += d * d
-        y = top * sqrt(y)
-    else:
-        y = top
+        y += numbers[i] * numbers[i]
+    y = sqrt(y) if 1e-280 < y < INF else _scaled_norm(numbers, n)
     for i in range(n):
-        details.partials[i] = details.partials[i] / y if y != 0.0 else 0.0
+        numbers[i] = numbers[i] / y if y != 0.0 else 0.0
     return _result(NORM, y, details)
+
+
+@cython.cfunc
+def _scaled_norm(x: cython.p_double, n: cython.Py_ssize_t) -> float:
+    """√Σ xᵢ² where squares are too small or too large, or there is an infinity or a NaN."""
+    i: cython.Py_ssize_t
+    top: float = 0.0
+    total: float = 0.0
+    for i in range(n):
+        if abs(x[i]) > top or x[i] != x[i]:
+            top = abs(x[i])
+    if not 0.0 < top < INF:
+        return top
+    for i in range(n):
+        total += (x[i] / top) * (x[i] / top)
+    y: float = top * sqrt(total)
+    return y
 
 
 def softmax(x: Iterable[Number]) -> list[Any]:
@@ -1097,9 +1117,9 @@ def softmax(x: Iterable[Number]) -> list[Any]:
 
 
 @cython.cfunc
-def _sequence(x: Any, name: str) -> tuple[Any, ...]:
-    if isinstance(x, (tuple, list)):
-        return tuple(x)
+def _sequence(x: Any, name: str) -> list[Any] | tuple[Any, ...]:
+    if type(x) is tuple or type(x) is list:
+        return x
     if isinstance(x, Value) or not isinstance(x, Iterable):
         raise TypeError(
             f"{name} must be a sequence of Values and numbers (a list, tuple or generator), "
@@ -1112,15 +1132,18 @@ def _sequence(x: Any, name: str) -> tuple[Any, ...]:
 def _row(x: Any) -> _Details:
     """Details whose one row is x, with its numbers where the partials will be."""
     i: cython.Py_ssize_t
-    row: tuple[Any, ...] = _sequence(x, "x")
-    details: _Details = _new_details(row, ())
+    row: tuple[Any, ...] = tuple(_sequence(x, "x"))
+    n: cython.Py_ssize_t = len(row)
+    details: _Details = _new_details(n)
     partials: cython.p_double = details.partials
+    xi: Items = items(row)
     has: cython.longlong = 0
-    for i in range(len(row)):
-        has |= _note(cython.cast(object, item(row, i)), ROW, partials, i)
+    for i in range(n):
+        has |= _note(cython.cast(object, item(xi, i)), ROW, partials, i)
     if has & ODD:
         return _row(_plain(row, "x"))
     details.has = has
+    details.operands = row
     return details
 
 
@@ -1139,7 +1162,7 @@ def _note(
         return 0
     if isinstance(x, Value):
         numbers[i] = cython.cast(Value, x)._data
-        return row | INNER if cython.cast(Value, x)._code else row
+        return row | cython.cast(Value, x)._code & CODE
     return ODD
 
 
@@ -1200,9 +1223,11 @@ def _number(x: Any, name: str) -> float:
 
 @cython.cfunc
 def _consumers_first(
-    roots: list[Value], leaves: cython.bint, before: list[tuple[Value, float]] | None
+    waiting: list[Value], leaves: cython.bint, before: list[tuple[Value, float]] | None
 ) -> list[Value]:
     """The nodes of a graph, each before its operands; on request the leaves too.
+
+    The roots are those that wait, the first of them last; the list is used up.
 
     With a list ``before`` the gradients are set to 0 as well, while the nodes are at hand; it gets
     those of leaves that a hook keeps from being added to.
@@ -1214,7 +1239,6 @@ def _consumers_first(
     """
     node: Value
     d: _Details
-    waiting: list[Value] = roots[::-1]
     order: list[Value] = []
     try:
         while waiting:
@@ -1234,7 +1258,7 @@ def _consumers_first(
                 waiting.append(node._a)
             if node._details is not None:
                 d = node._details
-                if d.has & INNER or leaves:
+                if d.has & CODE or leaves:
                     _have_wait(d.others, waiting, leaves)
                     _have_wait(d.operands, waiting, leaves)
         _take_marks_off(order)
@@ -1271,8 +1295,9 @@ def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py
     """Add a node's gradient times the local derivative to each operand in a row."""
     i: cython.Py_ssize_t
     partials: cython.p_double = details.partials  # read once: C cannot know that it stays
+    xi: Items = items(row)
     for i in range(len(row)):
-        x = item(row, i)
+        x = item(xi, i)
         if type(cython.cast(object, x)) is not float:
             cython.cast(Value, x)._grad += g * partials[start + i]
     return None
@@ -1354,7 +1379,7 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
         try:
             for node in ends:
                 node._code |= DONE
-            return _consumers_first(nodes, True, None)
+            return _consumers_first(nodes[::-1], True, None)
         finally:
             _take_marks_off(ends)
 

@@ -21,7 +21,7 @@ from autograd_bp.files import write_whole
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "pages" / "benchmarks"
 MEASURED = ["autograd_bp", "nn", "benchmarks"]
-SHORT = ["micrograd_demo", "transformer", "nary", "scaling", "memory"]
+SHORT = ["micrograd_demo", "transformer", "nary", "scaling", "memory", "program", "transforms"]
 
 
 def _output(*command: str) -> str:

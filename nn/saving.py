@@ -317,8 +317,8 @@ def _in_order(file: bytes) -> bytes:
 
 
 def _read(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
-    safetensors = package("safetensors", "saving", "save")
-    package("numpy", "saving", "save")
+    safetensors = package("safetensors", "loading", "save")
+    package("numpy", "loading", "save")
     path = Path(path)
     with path.open("rb"):
         pass  # what the system has to say of the path, it says in its own words

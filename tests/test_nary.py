@@ -1,5 +1,6 @@
 """The operations on many operands: dot, sum_of, mean, logsumexp, norm, softmax."""
 
+import copy
 import math
 
 import numpy as np
@@ -140,6 +141,47 @@ def test_the_operands_of_a_dot():
     assert z.local_grads == (3.0, 4.0, 1.0, 1.0)
     z.backward(2.0)
     assert [p.grad for p in z.parents] == [6.0, 8.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("op", ["dot", "reversed dot", "sum_of", "logsumexp", "norm"])
+def test_a_list_may_change_later(op):
+    """The node keeps what was in it, whether as a node or as a number."""
+    w, x = [Value(1.0), Value(2.0)], [3.0, 4.0]
+    use = {"dot": lambda: dot(w, x), "reversed dot": lambda: dot(x, w)}
+    y = use.get(op, lambda: getattr(autograd_bp, op)(w))()
+    before = y.operands, y.parents, y.local_grads
+    w[:], x[:] = [Value(7.0)] * 3, [Value(5.0)]
+    assert (y.operands, y.parents, y.local_grads) == before
+    y.backward()
+    assert tuple(p.grad for p in y.parents) == y.local_grads
+    twin = copy.deepcopy(y)
+    assert twin.local_grads == y.local_grads
+    assert [float(getattr(p, "data", p)) for p in twin.operands] == [
+        float(getattr(p, "data", p)) for p in y.operands
+    ]
+
+
+def test_the_numbers_of_a_dot_are_what_was_given():
+    w = [Value(1.0), Value(-0.0), Value(math.nan)]
+    z = dot(w, [-0.0, 2, np.float32(0.5)], 3)
+    assert str(z.operands[3:]) == "(-0.0, 2.0, 0.5, 3.0)"
+    assert str(copy.deepcopy(z).operands[3:]) == "(-0.0, 2.0, 0.5, 3.0)"
+    assert str(dot([-0.0, 2, 0.5], w, 3).operands[:3]) == "(-0.0, 2.0, 0.5)"
+    assert dot([5.0], [7.0], w[0]).operands == (5.0, 7.0, w[0])
+
+
+def test_a_list_of_another_kind_is_read_as_python_reads_it():
+    class Doubled(list):
+        def __iter__(self):
+            return (2.0 * x for x in super().__iter__())
+
+    class Tupled(tuple):
+        def __iter__(self):
+            return (2.0 * x for x in super().__iter__())
+
+    x = Value(3.0)
+    assert sum_of(Doubled([x, 1.0])).data == sum_of(Tupled([x, 1.0])).data == 8.0
+    assert dot(Doubled([x]), Tupled([x])).data == 36.0
 
 
 def test_a_node_used_many_times_gets_every_share():

@@ -268,9 +268,7 @@ def test_setting_gradients():
     assert y.grad == 4.0
 
 
-def test_a_gradient_that_was_set_to_a_node_counts_in_the_next_pass():
-    """In a fresh interpreter, where nothing else has asked passes to look after leaves."""
-    program = """
+GRADIENTS_THAT_ARE_NODES = """
 from autograd_bp import Value
 x = Value(3.0)
 x.grad = Value(2.0)
@@ -281,7 +279,17 @@ x.grad = Value(2.0)
 x.grad = 1.0
 assert x.grad == 1.0, x
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_gradient_that_was_set_to_a_node_counts_in_the_next_pass():
+    """In a fresh interpreter, where nothing else has asked passes to look after leaves."""
+    subprocess.run([sys.executable, "-c", GRADIENTS_THAT_ARE_NODES], check=True)
+
+
+def test_a_gradient_that_was_set_to_a_node_has_passes_look_after_leaves(monkeypatch):
+    """The same without a process of its own, where the engine is interpreted."""
+    monkeypatch.setattr(autograd_bp.value, "_leaves_need_care", False, raising=False)
+    exec(GRADIENTS_THAT_ARE_NODES, {})
 
 
 def test_passes_that_look_after_leaves_give_what_the_others_do():
