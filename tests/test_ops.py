@@ -377,6 +377,8 @@ def test_a_small_sigmoid_keeps_the_bits_that_exp_has(x):
 
 @pytest.mark.parametrize("name", ["hypot"])
 @example(3.0, 3.5, 1022)
+@example(-3.0, 3.5, 1022)
+@example(3.0, -3.5, 1022)
 @example(3.0, -2.0, -1060)
 @given(
     st.floats(-3.99, 3.99),

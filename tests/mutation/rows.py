@@ -47,7 +47,9 @@ def others(text: str, operands: list[str], is_partial: bool, is_domain: bool) ->
     names = [*operands, "y"] if is_partial else operands
     for i, node in enumerate(ast.walk(tree.body)):
         for new in _replacements(node, names):
-            yield ast.unparse(_Replace(i, new).visit(copy.deepcopy(tree)))
+            other = ast.unparse(_Replace(i, new).visit(copy.deepcopy(tree)))
+            if other != ast.unparse(tree):  # 1e300 + 1 is 1e300
+                yield other
     if is_domain:
         yield ""
     elif text not in ("0.0", "nan"):
