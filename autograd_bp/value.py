@@ -39,7 +39,7 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
     from cython.cimports.libc.math import exp, log, sqrt
-else:
+else:  # the last four stand in value.pxd for the compiler
     from math import exp, log, sqrt
     from operator import getitem as item
 
@@ -969,6 +969,9 @@ def recorded(node: Value) -> tuple[Any, ...]:
 
 def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     """w·x + bias as one node: the pre-activation of a neuron.
+
+    Lists, tuples and generators will do. A tuple of weights is quickest: it is kept as it is,
+    where a list, which may change later, is copied.
 
     >>> z = dot([Value(1.0), Value(2.0)], [3.0, 4.0], Value(0.5))
     >>> z.data, z.local_grads
