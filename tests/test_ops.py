@@ -5,6 +5,7 @@ A new row needs its line in ``strategies.TRUTH``; all the tests here then apply 
 
 import itertools
 import math
+import re
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -27,7 +28,7 @@ from strategies import (
 import autograd_bp
 from autograd_bp import Value, logsumexp, polygamma, softmax
 from autograd_bp.functions import __all__ as function_names
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, careful, second_rule
+from autograd_bp.ops import CODES, IEEE, RULES, TABLE, _careful_second, careful, second_rule
 from autograd_bp.value import apply, tracing
 
 # Rounding errors that are allowed, in units of |f| + Σ |xᵢ ∂f/∂xᵢ|: what half a unit in the last
@@ -137,6 +138,24 @@ def test_second_derivatives(op, data):
 
 
 @by_name
+@settings(max_examples=30)
+@given(data=st.data())
+def test_careful_second_rules_agree_with_fast_ones(op, data):
+    """Both are made from the same expressions, so at ordinary points they agree bit for bit."""
+    operands = data.draw(points(op))
+    gap = TRUTH[op.name].gap
+    assume(gap(*operands) > 0.01 and all(abs(x) < 20 for x in operands))
+    for mask in masks(op, operands):
+        y, *partials = RULES[CODES[op.name]][mask](*operands)
+        directions = data.draw(
+            st.lists(st.floats(-3, 3), min_size=len(partials), max_size=len(partials))
+        )
+        at = *operands, y, *directions, data.draw(st.floats(-3, 3))
+        fast = second_rule(CODES[op.name], mask)(*at)
+        assert list(map(repr, _careful_second(op, mask, *at))) == list(map(repr, fast))
+
+
+@by_name
 def test_all_readers_agree_where_floats_are_special(op):
     """At zeros, infinities, NaN, and the ends of the range: the fast rules with the careful
     reading to fall back on (which is what `apply` is), and the careful reading alone."""
@@ -192,6 +211,16 @@ def test_operands_outside_the_domain_raise_and_no_others(op):
             assert isinstance(got, type) == is_outside(op, operands, mask), (
                 f"{op.name}{operands}, nodes {mask:b}: {got}"
             )
+
+
+@pytest.mark.parametrize(
+    ("power", "says"), [(lambda x: x**x, "a ** b is defined for"), (Value.log, "log(x) is defined")]
+)
+def test_the_way_out_of_a_power_is_told_for_powers_alone(power, says):
+    with pytest.raises(ValueError, match=re.escape(says)) as raised:
+        power(Value(-1.5))
+    told = str(raised.value).endswith(" An exponent that is a plain number is constant.")
+    assert told == says.startswith("a ** b")
 
 
 @by_name
