@@ -426,7 +426,7 @@ def _divide(a: float, b: float) -> float:
 
 
 def _power(a: float, b: float) -> float:
-    odd = math.isfinite(b) and b % 2 == 1
+    odd = b % 2 == 1  # not so for ±inf and NaN, whose remainder is NaN
     try:
         return math.pow(a, b)
     except OverflowError:

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -211,6 +212,22 @@ def test_operands_outside_the_domain_raise_and_no_others(op):
             assert isinstance(got, type) == is_outside(op, operands, mask), (
                 f"{op.name}{operands}, nodes {mask:b}: {got}"
             )
+
+
+@pytest.mark.parametrize("careful_one", ["_divide", "_power"])
+def test_divisions_and_powers_that_python_refuses_are_those_of_c(careful_one):
+    """Poles, overflow and signs: held to NumPy's, which are C's."""
+    numbers = [0.0, 0.25, 1.0, 2.0, 3.0, 1074.0, 1075.0, 1e200, 1e308, 5e-324, INF, math.nan]
+    function = getattr(autograd_bp.ops, careful_one)
+    operator = {"_divide": np.divide, "_power": np.power}[careful_one]
+    for a, b in itertools.product([*numbers, *(-x for x in numbers)], repeat=2):
+        got = function(a, b)
+        with np.errstate(all="ignore"):
+            true = float(operator(np.float64(a), np.float64(b)))
+        if 0.0 < abs(true) < INF:  # a last digit of a power may differ
+            assert got == pytest.approx(true, rel=1e-15, abs=1e-323), (a, b)
+        else:
+            assert repr(got) == repr(true), (a, b)
 
 
 @pytest.mark.parametrize(
