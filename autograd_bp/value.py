@@ -1113,6 +1113,8 @@ def softmax(x: Iterable[Number]) -> list[Any]:
     [0.09, 0.2447, 0.6652]
     """
     xs = _sequence(x, "x")
+    if not xs:
+        raise ValueError("softmax of no numbers: x is empty")
     total = logsumexp(xs)
     if not isinstance(total, Value):
         return [apply("exp", xi - total) for xi in xs]

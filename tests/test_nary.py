@@ -208,6 +208,9 @@ def test_of_no_numbers():
     assert sum_of([]) == 0.0
     assert norm([]) == 0.0
     assert dot([], []) == 0.0
+    for name in ("mean", "logsumexp", "softmax"):
+        with pytest.raises(ValueError, match=f"^{name} of no numbers: x is empty$"):
+            getattr(autograd_bp, name)(iter([]))
 
 
 @pytest.mark.parametrize("x", [-1e4, 0.0, 1e4])
