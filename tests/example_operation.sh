@@ -12,5 +12,5 @@ mkdir .example
 git ls-files -z | xargs -0 cp --parents -t .example
 cd .example
 patch --quiet -p1 < docs/example-operation.patch
-"$python" setup.py --quiet build_ext --inplace > build.log 2>&1
+"$python" setup.py --quiet build_ext --inplace > build.log 2>&1 || { cat build.log; exit 1; }
 PYTHONPATH=$PWD "$python" -m pytest -q -p no:cacheprovider -n 0 tests -k gaussian

@@ -15,7 +15,7 @@ git ls-files -z | xargs -0 cp --parents -t .sanitize
 cd .sanitize
 flags="-fsanitize=address,undefined -fno-sanitize=float-divide-by-zero,float-cast-overflow"
 CFLAGS="$flags -fno-omit-frame-pointer -g -O1" LDFLAGS="-fsanitize=address,undefined" \
-    "$python" setup.py --quiet build_ext --inplace > build.log 2>&1
+    "$python" setup.py --quiet build_ext --inplace > build.log 2>&1 || { cat build.log; exit 1; }
 for module in autograd_bp/{value,tape}.*.so autograd_bp/program/{record,simplify,kernel}.*.so; do
     nm -D "$module" | grep __asan_report_load > /dev/null  # or it was not built for this
 done
