@@ -77,6 +77,9 @@ def test_one_root_or_many():
     assert topological_order(x) == [x]
     assert topological_order([]) == []
     assert topological_order([y, x, y]) == [x, y]
+    z = Value(2.0)
+    assert topological_order([y, z]) == [x, y, z]
+    assert topological_order([z, y]) == [z, x, y]
 
 
 def test_a_walk_that_stops_short_leaves_nodes_as_they_were():
