@@ -246,11 +246,13 @@ def _make_rules() -> list[tuple[Callable[..., Any], ...]]:
     namespace = _fast_namespace()
     source = []
     for code, op in enumerate(TABLE):
-        for mask in range(0 if op.is_nary or not op.operands else 1 << len(op.operands)):
+        if op.is_nary or not op.operands:
+            continue
+        for mask in range(1 << len(op.operands)):
             wanted = [d for i, d in enumerate(op.d) if mask >> i & 1]
-            # Outside the domain of a function of one operand, Python raises by itself.
             nodes = {name for i, name in enumerate(op.operands) if mask >> i & 1}
-            check = op.domain if len(op.operands) > 1 else ""
+            # Outside the domain of a function of one operand, Python raises by itself.
+            check = "" if len(op.operands) == 1 else op.domain
             for name in op.operands:
                 check = check.replace(f"constant({name})", str(name not in nodes))
             source.append(
@@ -259,8 +261,8 @@ def _make_rules() -> list[tuple[Callable[..., Any], ...]]:
                 f"    y = {op.value}\n"
                 f"    return {', '.join(['y', *wanted])}\n"
             )
-            if mask == 0 and op.name.isidentifier() and op.name not in namespace:
-                source.append(f"{op.name} = rule_{code}_0\n")  # other rows may call it
+        if op.name.isidentifier() and op.name not in namespace:
+            source.append(f"{op.name} = rule_{code}_0\n")  # other rows may call it
     exec("".join(source), namespace)  # the text is the table above, nothing from outside
     return [
         tuple(namespace[f"rule_{code}_{mask}"] for mask in range(1 << len(op.operands)))
@@ -422,7 +424,9 @@ def _total(function: Callable[..., float], beyond: Callable[..., float]) -> Call
 def _divide(a: float, b: float) -> float:
     if b != 0:
         return a / b
-    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
+    if a == 0 or math.isnan(a):
+        return math.nan
+    return math.inf if math.copysign(1, a) == math.copysign(1, b) else -math.inf
 
 
 def _power(a: float, b: float) -> float:
@@ -504,5 +508,5 @@ def second_rule(code: int, mask: int) -> Callable[..., tuple[float, ...]]:
 def _careful_second(op: Op, mask: int, *numbers: float) -> tuple[float, ...]:
     n = len(op.operands)
     point, moving, t_y = numbers[: n + 1], iter(numbers[n + 1 : -1]), numbers[-1]
-    t = [next(moving) if mask >> i & 1 else 0.0 for i in range(n)]
+    t = [next(moving) if mask >> i & 1 else math.nan for i in range(n)]  # NaN: not looked at
     return tuple(rule(*point, *t, t_y) for rule in IEEE.second(op, mask))
