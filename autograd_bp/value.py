@@ -504,7 +504,7 @@ class Value:
         return _binary(POW, other, self)
 
     def __neg__(self) -> Value:
-        return _node(NEG, self, None, -self._data, -1.0, 0.0)
+        return _node_of_one(NEG, self, -self._data, -1.0)
 
     def __pos__(self) -> Value:
         return self
@@ -596,8 +596,8 @@ class Value:
     def relu(self) -> Value:
         """max(0, x); the derivative at 0 is 0."""
         if self._data <= 0.0:
-            return _node(RELU, self, None, 0.0, 0.0, 0.0)
-        return _node(RELU, self, None, self._data, 1.0, 0.0)
+            return _node_of_one(RELU, self, 0.0, 0.0)
+        return _node_of_one(RELU, self, self._data, 1.0)
 
     def gelu(self) -> Value:
         """x·Φ(x) with the exact normal distribution function."""
@@ -798,6 +798,13 @@ def _node(
     return node
 
 
+@cython.inline
+@cython.cfunc
+def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
+    """The result of an operation on one operand."""
+    return _node(code, x, None, data, dx, 0.0)
+
+
 @cython.cfunc
 def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any) -> Value:
     """The result of an operation on rows of operands; the bias of a dot is a link besides."""
@@ -847,7 +854,7 @@ def _unary(name: str, x: Value) -> Value:
         y, dx = RULES[code][1](x._data)
     except (ArithmeticError, ValueError):
         y, dx = careful(code, 1, (x._data,), x.label)
-    return _node(code, x, None, y, dx, 0.0)
+    return _node_of_one(code, x, y, dx)
 
 
 @cython.cfunc
@@ -930,7 +937,7 @@ def restore(
         for i, x in enumerate(details.operands + details.others):
             row = ROW if i < len(details.operands) else OTHERS
             details.has |= _note(x, row, details.partials, i)
-            details.partials[i] = next(partials) if isinstance(x, Value) else 0.0
+            details.partials[i] = next(partials) if isinstance(x, Value) else math.nan
         node = _node_of_many(code, data, details, rows[2])
     elif code:
         a: Any = operands[0]
