@@ -33,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = commands.parse_known_args(arguments)
     if unknown:
         hint = "; a formula that begins with - is written in brackets, or after --"
-        commands.error(
-            f"unrecognized arguments: {' '.join(unknown)}{hint if 'formula' in options else ''}"
-        )
+        signed = "formula" in options and not unknown[0].startswith("--")
+        commands.error(f"unrecognized arguments: {' '.join(unknown)}{hint if signed else ''}")
     try:
         found, text = options.run(options)
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
@@ -105,6 +104,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("data", help="moons, digits, or a .csv file with a header row")
     train.add_argument(
         "--target", metavar="COLUMN", help="what to predict (default: the last column)"
+    )
+    train.add_argument(
+        "--kind",
+        choices=["classes", "quantity"],
+        help="what the target is (default: classes if it is text, or 20 whole numbers at most)",
     )
     train.add_argument("--layers", default="16,16", help="hidden sizes (default %(default)s)")
     train.add_argument(
@@ -206,7 +210,11 @@ def _diff(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     lines = [f"{formula.text} = {value!r}"]
     width = max((len(name) for name in names), default=0)
     for name, g, estimate in zip(names, gradient, estimates, strict=True):
-        lines.append(f"∂/∂{name:<{width}} = {g!r:<24} finite difference {estimate:.10g}")
+        line = f"∂/∂{name:<{width}} = {g!r:<24} finite difference {estimate:.10g}"
+        if not abs(g - estimate) <= 1e-4 * max(1.0, abs(g)):
+            step = f"{_step(numbers[name]):.0e}"
+            line += f" (they differ: a kink, an edge, or too bent for steps of {step})"
+        lines.append(line)
     if options.hessian and names:
         matrix = hessian(f)(point)
         found["hessian"] = {
@@ -219,12 +227,16 @@ def _diff(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _central_difference(f: Any, point: list[float], i: int) -> float:
     """(f(x + h) − f(x − h))/2h with h ≈ ε^⅓·max(1, |x|); NaN where f is not defined there."""
-    h = 6e-6 * max(1.0, abs(point[i]))
+    h = _step(point[i])
     sides = [[*point[:i], point[i] + step, *point[i + 1 :]] for step in (h, -h)]
     try:
         return float((f(sides[0]) - f(sides[1])) / (sides[0][i] - sides[1][i]))
     except (ValueError, ArithmeticError):
         return math.nan
+
+
+def _step(x: float) -> float:
+    return 6e-6 * max(1.0, abs(x))
 
 
 def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -266,9 +278,13 @@ def _train(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.data in ("moons", "digits"):
         table = sample_data(options.data)
     else:
+        if not Path(options.data).exists():
+            raise FileNotFoundError(
+                f"there is no file {options.data!r}; data is moons, digits, or a .csv file"
+            )
         table = read_csv(options.data)
     report = train(
-        table, options.target, _sizes(options.layers), options.activation,
+        table, options.target, _sizes(options.layers), options.activation, kind=options.kind,
         epochs=options.epochs, lr=options.lr, seed=options.seed, out=options.out,
         progress=not options.json,
     )  # fmt: skip
@@ -288,16 +304,21 @@ def _sizes(text: str) -> list[int]:
 def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from nn.tables import load_network, read_csv
 
-    predictions = load_network(options.model).predict(read_csv(options.data))
-    return {"predictions": predictions}, "\n".join(map(_shown, predictions))
+    network, table = load_network(options.model), read_csv(options.data)
+    predictions = network.predict(table)
+    found: dict[str, Any] = {"predictions": predictions}
+    if network.classes:
+        found["probabilities"] = network.probabilities(table)
+    return found, "\n".join(map(_shown, predictions))
 
 
 def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from nn.tables import load_network
 
     out = options.out or Path(FILES[options.to])
-    load_network(options.model).export(options.to, out)
-    return {"file": str(out)}, str(out)
+    network = load_network(options.model)
+    network.export(options.to, out)
+    return {"file": str(out), "inputs": network.columns, "outputs": network.outputs}, str(out)
 
 
 def _shown(x: Any) -> str:

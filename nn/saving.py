@@ -85,7 +85,8 @@ def load(path: PathLike, model: Module | None = None, optimizer: Optimizer | Non
     """Set a model's parameters, and an optimizer's state, to what `save` wrote; return the model.
 
     Without a ``model``, an `MLP` is made as the file describes it. What is given changes wholly
-    or, when an exception is raised, not at all.
+    or, when an exception is raised, not at all. A file of ``autograd-bp train`` holds besides how
+    columns are standardised: `nn.tables.load_network` reads both.
 
     Raises ValueError for a file that is no safetensors file, is not whole, or does not fit: names
     or shapes that differ, numbers that are not finite, another optimizer. OSError passes through.

@@ -14,11 +14,13 @@ import json
 import math
 import os
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
+from autograd_bp import softmax
 from autograd_bp.files import write_whole
 from nn.losses import cross_entropy, mse
 from nn.modules import MLP, finite, package, some
@@ -82,6 +84,14 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
             columns = [column.strip() for column in next(reader, [])]
             if not columns:
                 raise ValueError(f"{name} is empty; its first row must name the columns")
+            if all(map(_is_number, columns)):
+                raise ValueError(
+                    f"{name}, row 1 has numbers only; the first row must name the columns"
+                )
+            if len(columns) == 1 and (other := set(columns[0]) & set(";\t|")):
+                raise ValueError(
+                    f"{name}, row 1: columns are separated by commas, not by {min(other)!r}"
+                )
             repeated = sorted({c for c in columns if columns.count(c) > 1})
             if repeated or "" in columns:
                 what = f"{some(repeated)} twice" if repeated else "a column without a name"
@@ -96,7 +106,11 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
                     )
                 rows.append(row)
                 lines.append(reader.line_num)
-        except (csv.Error, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name}, after row {reader.line_num}: {error}; save the file as UTF-8"
+            ) from None
+        except csv.Error as error:
             raise ValueError(f"{name}, row {reader.line_num}: {error}") from None
     if not rows:
         raise ValueError(f"{name} has a header and no rows")
@@ -153,10 +167,24 @@ class Network:
 
     def predict(self, table: Table) -> list[Any]:
         """For each row the name of its class, or the number."""
-        found: list[Any] = outputs(self.model, self.standardised(table.numbers(self.columns)))
+        found = self._outputs(table)
         if self.classes:
             return [self.classes[scores.index(max(scores))] for scores in found]
         return [self.target_mean + self.target_scale * y for y in found]
+
+    def probabilities(self, table: Table) -> list[dict[str, float]]:
+        """For each row every class and its probability: the softmax of the scores."""
+        return [
+            dict(zip(self.classes, softmax(scores), strict=True)) for scores in self._outputs(table)
+        ]
+
+    def _outputs(self, table: Table) -> list[Any]:
+        return outputs(self.model, self.standardised(table.numbers(self.columns)))
+
+    @property
+    def outputs(self) -> list[str]:
+        """What the outputs of `folded` are, in their order."""
+        return [f"score of {name}" for name in self.classes] or [self.target]
 
     def save(self, path: Path) -> None:
         """Write it as a safetensors file, whole or not at all."""
@@ -188,7 +216,8 @@ class Network:
         if to == "c":
             from autograd_bp import trace
 
-            trace(lambda features: mlp(features), [0.0] * len(self.columns)).to_c(path, "network")
+            name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+            trace(lambda features: mlp(features), [0.0] * len(self.columns)).to_c(path, name)
         elif to == "onnx":
             from nn.export import to_onnx
 
@@ -237,11 +266,12 @@ def _check(network: Network) -> None:
 
 
 def train(
-    table: Table, target: str | None, hidden: Sequence[int], activation: str, *, epochs: int,
-    lr: float, seed: int, out: Path, progress: bool,
+    table: Table, target: str | None, hidden: Sequence[int], activation: str, *,
+    kind: str | None = None, epochs: int, lr: float, seed: int, out: Path, progress: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, measure on a fifth of the rows that is held out, and write the model and plots.
 
+    ``kind`` is "classes" or "quantity"; by default the target's cells tell.
     Returns what there is to tell: the score, and the files in ``out``.
     """
     target = table.columns[-1] if target is None else target
@@ -252,7 +282,9 @@ def train(
     cells = [row[at].strip() for row in table.rows]
     X = table.numbers(columns)
     quantities = _quantities(table, target, cells)
-    classes = sorted(set(cells)) if quantities is None else _classes(cells, quantities)
+    if kind == "quantity":
+        quantities = [row[0] for row in table.numbers([target])]  # or it names a cell that is none
+    classes = sorted(set(cells)) if quantities is None else _classes(cells, quantities, kind)
     order = list(range(len(X)))
     random.Random(seed).shuffle(order)
     n_held_out = round(HELD_OUT * len(X))
@@ -330,10 +362,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _classes(cells: Sequence[str], quantities: Sequence[float]) -> list[str]:
-    """Whole numbers as the names of classes, in order; none if the numbers are quantities."""
+def _classes(cells: Sequence[str], quantities: Sequence[float], kind: str | None) -> list[str]:
+    """Numbers as the names of classes, in order; none if the numbers are quantities."""
     spelling = dict(zip(quantities, cells, strict=True))
-    if len(spelling) > MOST_CLASSES or any(x != round(x) for x in spelling):
+    few = len(spelling) <= MOST_CLASSES and all(x == round(x) for x in spelling)
+    if kind == "quantity" or (kind is None and not few):
         return []
     for x, cell in zip(quantities, cells, strict=True):
         if spelling[x] != cell:
@@ -361,7 +394,5 @@ def _score(actual: Sequence[Any], predicted: list[Any], by_class: bool) -> dict[
         return {"held-out accuracy": right / len(actual)}
     errors = fmean((a - p) ** 2 for a, p in zip(actual, predicted, strict=True))
     spread = pstdev(actual) ** 2
-    return {
-        "held-out R²": 1.0 - errors / spread if spread else math.nan,
-        "held-out RMSE": math.sqrt(errors),
-    }
+    r2 = {"held-out R²": 1.0 - errors / spread} if spread else {}  # of equal numbers there is none
+    return r2 | {"held-out RMSE": math.sqrt(errors)}

@@ -161,7 +161,8 @@ def test_pictures_and_pages(run, tmp_path):
         (["explain", "x*2", "x=1", "--of", "q"], "--of must be one of x"),
         (["train", "moons", "--layers", "4,x"], "sizes with commas between"),
         (["train", "moons", "--activation", "tnh"], "activation must be one of"),
-        (["train", "/nonexistent/a.csv"], "No such file"),
+        (["train", "/nonexistent/a.csv"], "no file '/nonexistent/a.csv'; data is moons, digits"),
+        (["steps", "x*2", "x=1", "-o", "g.png"], "must end in .html"),
     ],
 )
 def test_errors_are_one_paragraph(complain, arguments, match):
@@ -249,10 +250,12 @@ def trained(iris, tmp_path_factory):
 
 def test_train_and_predict(run, iris, trained):
     assert {path.name for path in trained.iterdir()} >= {"model.safetensors", "loss.png"}
-    predictions = json.loads(run("predict", str(trained / "model.safetensors"), iris, "--json"))
+    found = json.loads(run("predict", str(trained / "model.safetensors"), iris, "--json"))
+    assert [max(row, key=row.get) for row in found["probabilities"]] == found["predictions"]
+    assert all(math.isclose(sum(row.values()), 1.0) for row in found["probabilities"])
     with Path(iris).open(encoding="utf-8") as file:
         species = [row["species"] for row in csv.DictReader(file)]
-    right = np.mean([p == s for p, s in zip(predictions["predictions"], species, strict=True)])
+    right = np.mean([p == s for p, s in zip(found["predictions"], species, strict=True)])
     assert right > 0.93
 
 
@@ -276,6 +279,37 @@ def test_a_quantity(run, tmp_path):
     assert report["held-out R²"] > 0.97
 
 
+def test_a_few_whole_numbers_are_classes_unless_it_is_said_otherwise(run, complain, tmp_path):
+    pytest.importorskip("safetensors")
+    path = write_csv(tmp_path / "t.csv", ["x", "y"], [(k / 40, k % 5) for k in range(40)])
+    out = tmp_path / "out"
+    arguments = ["train", path, "--layers", "2", "--epochs", "1", "-o", str(out), "--json"]
+    kinds = [
+        json.loads(run(*arguments, *kind))["kind"]
+        for kind in ([], ["--kind", "classes"], ["--kind", "quantity"])
+    ]
+    assert kinds == ["5 classes", "5 classes", "a quantity"]
+    assert "probabilities" not in json.loads(
+        run("predict", str(out / "model.safetensors"), path, "--json")
+    )
+    names = write_csv(tmp_path / "n.csv", ["x", "y"], [(k, "no"[k % 2]) for k in range(40)])
+    said = complain("train", names, "--kind", "quantity", "-o", str(out))
+    assert "row 2, column 'y': 'n' is no finite number" in said
+    many = write_csv(tmp_path / "m.csv", ["x", "y"], [(k, k / 2) for k in range(40)])
+    assert (
+        json.loads(run("train", many, *arguments[2:], "--kind", "classes"))["kind"] == "40 classes"
+    )
+
+
+def test_of_equal_numbers_there_is_no_share_explained(run, tmp_path):
+    pytest.importorskip("safetensors")
+    path = write_csv(tmp_path / "t.csv", ["x", "y"], [(k, k / 3) for k in range(5)])
+    arguments = ["--layers", "2", "--epochs", "1", "-o", str(tmp_path / "out"), "--json"]
+    report = json.loads(run("train", path, *arguments))
+    assert report["held-out rows"] == 1
+    assert "held-out R²" not in report
+
+
 def test_export(run, iris, trained, tmp_path):
     """Raw features go in, and the scores of the classes come out."""
     model = str(trained / "model.safetensors")
@@ -286,7 +320,11 @@ def test_export(run, iris, trained, tmp_path):
     assert found == json.loads(run("predict", model, iris, "--json"))["predictions"]
 
     run("export", model, "--to", "c", "-o", str(tmp_path / "n.c"))
-    assert "void network(const double *features" in (tmp_path / "n.h").read_text("utf-8")
+    assert "void n(const double *features" in (tmp_path / "n.h").read_text("utf-8")
+    report = json.loads(run("export", model, "--to", "c", "-o", str(tmp_path / "a-b.c"), "--json"))
+    assert report["inputs"] == network.columns
+    assert report["outputs"] == [f"score of {name}" for name in network.classes]
+    assert "void a_b(const double *features" in (tmp_path / "a-b.h").read_text("utf-8")
     run("export", model, "--to", "onnx", "-o", str(tmp_path / "n.onnx"))
     session = pytest.importorskip("onnxruntime").InferenceSession(str(tmp_path / "n.onnx"))
     (name,) = [x.name for x in session.get_inputs()]
@@ -302,9 +340,9 @@ def test_the_exported_source_predicts_the_same(run, iris, trained, tmp_path):
         #include <stdio.h>
         #include "n.h"
         int main(void) {
-            double x[4], y[3], work[NETWORK_WORK];
+            double x[4], y[3], work[N_WORK];
             while (scanf("%lf,%lf,%lf,%lf%*[^\\n]", x, x + 1, x + 2, x + 3) == 4) {
-                network(x, y, work);
+                n(x, y, work);
                 printf("%d\\n", y[0] >= y[1] && y[0] >= y[2] ? 0 : y[1] >= y[2] ? 1 : 2);
             }
         }
@@ -348,6 +386,8 @@ def test_a_quantity_is_folded(tmp_path):
         ("a,b\n1,2\nnan,4\n", "row 3, column 'a': 'nan' is no finite number"),
         ("a,b\n1,2\n3,\n", "row 3, column 'b': the value is missing"),
         ("b\n1\n2\n", "no column besides the target"),
+        ("1,2\n3,4\n", "row 1 has numbers only; the first row must name the columns"),
+        ("a;b\n1;2\n", "columns are separated by commas, not by ';'"),
         ("a,b\n1,2\n", "takes a few rows"),
         ('a,b\n1,"2\n', "row"),
         ("a,b\n1,2\n3,nan\n5,6\n", "row 3, column 'b': 'nan' is no finite number"),

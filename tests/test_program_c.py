@@ -1,5 +1,6 @@
 """The C that programs are written as: it compiles clean and gives the same numbers."""
 
+import math
 import runpy
 import shutil
 import subprocess
@@ -128,6 +129,17 @@ def test_the_example(tmp_path):
     assert (tmp_path / "digits_net.h").is_file()
 
 
+@needs_compiler
+def test_arguments_may_have_names_that_c_uses(tmp_path):
+    program = trace(
+        lambda exp, real, constant, work: exp.exp() * real * constant * work * 0.3,
+        1.0, 2.0, 3.0, 4.0,
+    )  # fmt: skip
+    value, gradient = run(tmp_path, program, [0.5, 2.0, 3.0, 4.0])
+    true = 7.2 * math.exp(0.5)
+    np.testing.assert_allclose([*value, *gradient], [true, true], rtol=1e-14)
+
+
 def test_errors(tmp_path):
     program = trace(lambda x: x.lgamma(), 1.5)
     with pytest.raises(ValueError, match="polygamma"):
@@ -135,6 +147,8 @@ def test_errors(tmp_path):
     program = trace(lambda x: x * 2.0, 1.5)
     with pytest.raises(ValueError, match="name in C"):
         program.to_c(tmp_path / "model.c", "double")
+    with pytest.raises(ValueError, match="name in C"):
+        program.to_c(tmp_path / "model.c", "sin")
     with pytest.raises(ValueError, match=r"end in \.c"):
         program.to_c(tmp_path / "model", "model")
     with pytest.raises(ValueError, match="float32"):

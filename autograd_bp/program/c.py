@@ -39,12 +39,20 @@ KEYWORDS = frozenset(
 FUNCTIONS = {
     op.name: f"row_{op.name}" for op in TABLE if op.name.isidentifier() and not op.is_nary
 } | MATHEMATICS
+TAKEN = (
+    KEYWORDS
+    | MATHEMATICS.keys()
+    | {"main", "real", "gamma", "constant", "result", "gradient", "work", "v"}
+)
+"""Names that C, <math.h> or the text below has a use for."""
 
 
 def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: str) -> None:
     """What `Program.to_c` does."""
-    if not name.isidentifier() or not name.isascii() or name in KEYWORDS:
-        raise ValueError(f"name must be a name in C, such as 'model', got {name!r}")
+    if not name.isidentifier() or not name.isascii() or name in TAKEN:
+        raise ValueError(
+            f"name must be a name in C that is still free, such as 'model', got {name!r}"
+        )
     if dtype not in TYPES:
         raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}')
     target = Path(path)
@@ -85,7 +93,7 @@ def _parameter_names(program: Program) -> list[str]:
     names: list[str] = []
     for layout in program.arguments:
         name = re.sub(r"\W", "_", layout.name, flags=re.ASCII).strip("_") or "x"
-        while name in names or name in KEYWORDS or name in ("result", "gradient", "work", "v"):
+        while name in names or name in TAKEN:
             name += "_"
         names.append(name)
     return names

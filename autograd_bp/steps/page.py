@@ -45,7 +45,12 @@ class Page:
         return re.sub(r"<!--([A-Z]+)-->", lambda mark: parts[mark[1]], _file("common.html"))
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file, whole or not at all; return its path."""
+        """Write the page to a file, whole or not at all; return its path.
+
+        Raises ValueError unless it ends in .html or .htm: browsers go by that.
+        """
+        if Path(path).suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"path must end in .html, as a page does; got {str(path)!r}")
         return write_whole(path, self.html().encode())
 
     def _repr_html_(self) -> str:

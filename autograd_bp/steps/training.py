@@ -80,6 +80,8 @@ class TrainingPage(Page):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"record must be the path of a file to write, got {path!r}")
         self._path = Path(path)
+        if self._path.suffix.lower() not in (".html", ".htm") and not self._path.is_dir():
+            raise ValueError(f"record must end in .html, as a page does; got {str(path)!r}")
         if self._path.is_dir():
             raise IsADirectoryError(
                 f"record must be the path of a file, got the folder {str(path)!r}; "
