@@ -508,6 +508,19 @@ def test_each_kind_of_map(visit, tmp_path, shape, loss, x, y, title, viewport, s
     tab.click("#theme")
 
 
+def test_every_sample_is_in_the_picture(visit, tmp_path):
+    """The chosen one has a ring around it, so each makes another picture."""
+    x = np.random.default_rng(0).uniform(size=(40, 3))
+    tab = visit(record(tmp_path, model(nin=3), x, np.arange(40) % 2, bce, epochs=3))
+    pictures = set()
+    for k in range(40):
+        tab.fill("#sample", str(k))
+        tab.press("#sample", "Enter")
+        assert tab.text_content("#sample-name") == f"for sample {k}"
+        pictures.add(tab.locator("#map").screenshot())
+    assert len(pictures) == 40
+
+
 def test_hostile_labels_are_text_in_the_page(visit, tmp_path):
     tab = visit(record(tmp_path, hostile()))
     tab.click(".unit >> nth=3")

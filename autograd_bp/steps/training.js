@@ -282,7 +282,7 @@ function drawLine(pen, width, height) {
 
 function drawScatter(pen, width, height) {
   const all = outputsOfSamples();
-  const xs = range(targets.flat(), 0.15);
+  const xs = range(targets.flat(), isClass ? 0.35 : 0.15);  // room for what is set aside below
   const ys = range([...targets.flat(), ...frameOutputs], 0.1);
   const chart = axes(pen, width, height, xs, ys, ["target", "output"]);
   const { left, right, top, bottom } = chart.box;
@@ -380,7 +380,11 @@ $("map-title").textContent = MAPS[kind].title;
 if (kind === "plane" && nout === 1 && isClass) {
   $("map-legend").append(make("i", { class: "plus" }), " the network says class 1 ", make("i", { class: "minus" }), " class 0. A point is a sample, in the colour of its class. Click on one.");
 } else {
-  $("map-legend").textContent = kind === "table" ? "Each point is a sample; on the diagonal the network is right. Click on one." : "Each point is a sample. Click on one.";
+  const said = {
+    table: "Each point is a sample; on the diagonal the network is right. Click on one.",
+    scatter: "Each point is a sample, set beside the others of its class. Click on one.",
+  };
+  $("map-legend").textContent = (isClass && said[kind]) || "Each point is a sample. Click on one.";
 }
 
 $("map").addEventListener("click", (event) => {
