@@ -48,7 +48,7 @@ def race(
     ours: Callable[[], object],
     peers: Sequence[Peer],
     notes: str = "",
-    rounds: int = 15,
+    rounds: int = 11,
 ) -> list[str]:
     """Print the table of one piece of work; returns what fell short, in words.
 

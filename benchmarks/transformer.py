@@ -49,7 +49,7 @@ class Step:
 
 def main() -> None:
     makers = {name: partial(Step, name) for name in _engines()}
-    medians, steps = interleaved_apart(makers, rounds=15, turn=0.2)
+    medians, steps = interleaved_apart(makers, rounds=9, turn=0.2)
     expected = steps["textbook"].gradients
     largest = max(map(abs, expected))
     for name, step in steps.items():
