@@ -49,13 +49,19 @@ class Page:
 
         Raises ValueError unless it ends in .html or .htm: browsers go by that.
         """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"path must end in .html, as a page does; got {str(path)!r}")
-        return write_whole(path, self.html().encode())
+        return write_whole(page_path(path, "path"), self.html().encode())
 
     def _repr_html_(self) -> str:
         frame = html.escape(self.html(), quote=True)
         return f'<iframe srcdoc="{frame}" style="width:100%;height:640px;border:0"></iframe>'
+
+
+def page_path(path: str | os.PathLike[str], name: str) -> Path:
+    """The path of a page to write; ValueError names the argument unless it ends like one."""
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{name} must end in .html, as a page does; got {str(path)!r}")
+    return target
 
 
 @cache

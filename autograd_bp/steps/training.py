@@ -29,7 +29,7 @@ from autograd_bp.draw import _Plan as Plan
 from autograd_bp.graph import topological_order
 from autograd_bp.steps import notation
 from autograd_bp.steps.javascript import operations
-from autograd_bp.steps.page import Page, json_number
+from autograd_bp.steps.page import Page, json_number, page_path
 from autograd_bp.value import Value, tracing
 
 __all__ = ["TrainingPage"]
@@ -79,14 +79,12 @@ class TrainingPage(Page):
     ) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"record must be the path of a file to write, got {path!r}")
-        self._path = Path(path)
-        if self._path.suffix.lower() not in (".html", ".htm") and not self._path.is_dir():
-            raise ValueError(f"record must end in .html, as a page does; got {str(path)!r}")
-        if self._path.is_dir():
+        if Path(path).is_dir():
             raise IsADirectoryError(
                 f"record must be the path of a file, got the folder {str(path)!r}; "
-                f"write {str(self._path / 'training.html')!r}"
+                f"write {str(Path(path) / 'training.html')!r}"
             )
+        self._path = page_path(path, "record")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self.title = f"Training {model!r}"
         self._parameters = list(parameters)
