@@ -305,10 +305,11 @@ def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from nn.tables import load_network, read_csv
 
     network, table = load_network(options.model), read_csv(options.data)
-    predictions = network.predict(table)
+    outputs = network.outputs(table)
+    predictions = network.said(outputs)
     found: dict[str, Any] = {"predictions": predictions}
     if network.classes:
-        found["probabilities"] = network.probabilities(table)
+        found["probabilities"] = network.probabilities(outputs)
     return found, "\n".join(map(_shown, predictions))
 
 
@@ -318,7 +319,7 @@ def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     out = options.out or Path(FILES[options.to])
     network = load_network(options.model)
     network.export(options.to, out)
-    return {"file": str(out), "inputs": network.columns, "outputs": network.outputs}, str(out)
+    return {"file": str(out), "inputs": network.columns, "outputs": network.output_names}, str(out)
 
 
 def _shown(x: Any) -> str:

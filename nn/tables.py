@@ -167,22 +167,24 @@ class Network:
 
     def predict(self, table: Table) -> list[Any]:
         """For each row the name of its class, or the number."""
-        found = self._outputs(table)
+        return self.said(self.outputs(table))
+
+    def outputs(self, table: Table) -> list[Any]:
+        """For each row what the model makes of it: a score for each class, or one number."""
+        return outputs(self.model, self.standardised(table.numbers(self.columns)))
+
+    def said(self, found: Sequence[Any]) -> list[Any]:
+        """What `outputs` come to: for each row the name of its class, or the number."""
         if self.classes:
             return [self.classes[scores.index(max(scores))] for scores in found]
         return [self.target_mean + self.target_scale * y for y in found]
 
-    def probabilities(self, table: Table) -> list[dict[str, float]]:
-        """For each row every class and its probability: the softmax of the scores."""
-        return [
-            dict(zip(self.classes, softmax(scores), strict=True)) for scores in self._outputs(table)
-        ]
-
-    def _outputs(self, table: Table) -> list[Any]:
-        return outputs(self.model, self.standardised(table.numbers(self.columns)))
+    def probabilities(self, found: Sequence[Any]) -> list[dict[str, float]]:
+        """For each row of `outputs` every class and its probability: the softmax of the scores."""
+        return [dict(zip(self.classes, softmax(scores), strict=True)) for scores in found]
 
     @property
-    def outputs(self) -> list[str]:
+    def output_names(self) -> list[str]:
         """What the outputs of `folded` are, in their order."""
         return [f"score of {name}" for name in self.classes] or [self.target]
 
@@ -281,9 +283,7 @@ def train(
         raise ValueError(f"{table.name} has no column besides the target {target!r}")
     cells = [row[at].strip() for row in table.rows]
     X = table.numbers(columns)
-    quantities = _quantities(table, target, cells)
-    if kind == "quantity":
-        quantities = [row[0] for row in table.numbers([target])]  # or it names a cell that is none
+    quantities = _quantities(table, target, cells, kind)
     classes = sorted(set(cells)) if quantities is None else _classes(cells, quantities, kind)
     order = list(range(len(X)))
     random.Random(seed).shuffle(order)
@@ -339,7 +339,9 @@ def train(
     }
 
 
-def _quantities(table: Table, target: str, cells: Sequence[str]) -> list[float] | None:
+def _quantities(
+    table: Table, target: str, cells: Sequence[str], kind: str | None
+) -> list[float] | None:
     """The target as numbers, or None if no cell is one; ValueError names a cell that stands out."""
     are_numbers = [_is_number(cell) for cell in cells]
     numeric = any(are_numbers)
@@ -351,7 +353,9 @@ def _quantities(table: Table, target: str, cells: Sequence[str]) -> list[float] 
                 f"{table.name}, row {line}, column {target!r}: {cell[:60]!r} is no number and "
                 "other rows have numbers; for classes, let every row have a name"
             )
-    return [row[0] for row in table.numbers([target])] if numeric else None
+    if not numeric and kind != "quantity":
+        return None
+    return [row[0] for row in table.numbers([target])]
 
 
 def _is_number(cell: str) -> bool:
