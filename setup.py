@@ -7,14 +7,21 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
+HEADERS = "build/headers"
+ROWS = ["autograd_bp/ops.py", "autograd_bp/program/c_text.py"]  # what they are written from
 
-def kernel() -> Extension:
-    """The Program's kernel, whose loops are written from the table of operations."""
+
+def write_headers() -> None:
+    """Write the table of operations as C."""
     # In a process of its own and interpreted: what an older build left may not fit the sources.
     here = str(Path(__file__).parent)
     environment = {**os.environ, "AUTOGRAD_BP_INTERPRETED": "1", "PYTHONPATH": here}
-    command = [sys.executable, "autograd_bp/program/c_text.py", "build/kernel"]
+    command = [sys.executable, "autograd_bp/program/c_text.py", HEADERS]
     subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
+
+
+def kernel() -> Extension:
+    """The Program's kernel, whose loops are written from the table of operations."""
     # Relaxed only as far as NaN and infinity still go through; in this extension alone.
     relaxed = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-Wno-psabi"]
     # Else any change in the kernel moves loops over the lines of the cache: up to 4 % of time.
@@ -23,8 +30,8 @@ def kernel() -> Extension:
     return Extension(
         "autograd_bp.program.kernel",
         [f"{folder}/kernel.c"],
-        include_dirs=["build/kernel", folder],
-        depends=[f"{folder}/kernel_loops.h", "autograd_bp/ops.py", f"{folder}/c_text.py"],
+        include_dirs=[HEADERS, folder],
+        depends=[f"{folder}/kernel_loops.h", *ROWS],
         extra_compile_args=[] if os.name == "nt" else relaxed,
         optional=True,
     )
@@ -32,6 +39,7 @@ def kernel() -> Extension:
 
 extensions = []
 if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
+    write_headers()
     try:
         from Cython.Build import cythonize
     except ImportError:
@@ -45,6 +53,8 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
                 Extension(
                     f"autograd_bp.{module}",
                     [f"autograd_bp/{module.replace('.', '/')}.py"],
+                    include_dirs=[HEADERS],
+                    depends=ROWS,
                     extra_compile_args=flags,
                 )
                 for module in modules

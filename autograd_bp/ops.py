@@ -30,12 +30,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from autograd_bp.special import polygamma
 
 __all__ = [
     "CODES",
     "CONSTANTS",
+    "EDITION",
     "IEEE",
     "RULES",
     "TABLE",
@@ -216,6 +218,8 @@ def grouped(op: Op, operands: Sequence[Any]) -> list[Any]:
 
 
 CODES: dict[str, int] = {op.name: code for code, op in enumerate(TABLE)}
+EDITION: int = crc32(repr(TABLE).encode()) >> 1
+"""A number that changes with the table: compiled rows of another edition are not used."""
 CODE_BITS = 7
 """How many bits a code takes; the last is left to operations that are no row."""
 

@@ -13,6 +13,14 @@ cdef extern from *:
 
 ctypedef PyObject** Items
 
+# The rows of one or two operands as C, written by program/c_text.py at build time.
+cdef extern from "engine_rows.h":
+    int TABLE_IN_C
+    ctypedef struct Row:
+        bint known
+        double y, da, db
+    Row row_in_c(int code, int mask, double a, double b) noexcept
+
 cdef class Value
 
 cdef class _Details:

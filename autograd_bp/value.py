@@ -14,7 +14,8 @@ the few that make up most graphs (+ - * / relu and the n-ary ones), which spell 
 
 This is ordinary Python. Where a C compiler is found at installation, Cython compiles the same
 file: annotations such as ``float`` then become C types, and the ``cython`` decorators say that
-nodes need no garbage collector (a node's operands exist before it, so no cycle can arise).
+nodes need no garbage collector (a node's operands exist before it, so no cycle can arise). The
+rows of one or two operands are C then, too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import ops
-from autograd_bp.ops import CODES, RULES, TABLE, careful, grouped
+from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped
 
 try:
     from autograd_bp._pure import cython
@@ -39,12 +40,14 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
     from cython.cimports.libc.math import exp, log, sqrt
-else:  # the last four stand in value.pxd for the compiler
+else:  # the rest stands in value.pxd for the compiler
     from math import exp, log, sqrt
     from operator import getitem as item
 
     Items: TypeAlias = Sequence[Any]
     number_of = float
+    TABLE_IN_C = 0  # none: Python is asked for each row
+    row_in_c: Any = None
 
     def items(row: Items) -> Items:
         return row
@@ -57,6 +60,9 @@ __all__ = [
 
 compiled: bool = cython.compiled
 """Whether this engine runs as C code."""
+
+rows_in_c: bool = cython.compiled and TABLE_IN_C == EDITION
+"""Whether it has the rows of `ops.py`, as they are now, in C; else Python is asked for each."""
 
 Number: TypeAlias = Union["Value", float]
 """What operations take: a node, or a plain number (folded into the operation)."""
@@ -75,6 +81,8 @@ MEAN = cython.declare(cython.short, CODES["mean"])
 LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
+
+_rows_in_c = cython.declare(cython.bint, rows_in_c)
 
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
@@ -850,10 +858,11 @@ def _in_context(node: Value) -> object:
 @cython.cfunc
 def _unary(name: str, x: Value) -> Value:
     code: cython.short = CODES[name]
-    try:
-        y, dx = RULES[code][1](x._data)
-    except (ArithmeticError, ValueError):
-        y, dx = careful(code, 1, (x._data,), x.label)
+    if _rows_in_c:
+        row = row_in_c(code, 1, x._data, 0.0)
+        if row.known:
+            return _node_of_one(code, x, row.y, row.da)
+    y, dx = _rule(code, 1, (x._data,), (x,))
     return _node_of_one(code, x, y, dx)
 
 
@@ -862,14 +871,20 @@ def _binary(code: cython.short, a: Any, b: Any) -> Value:
     """An operation on two operands, of which one is a node at least."""
     p: float = _data(a, "operand")
     q: float = _data(b, "operand")
-    if not isinstance(b, Value):
-        y, da = _rule(code, 1, (p, q), (a, b))
-        return _node(code, a, None, y, da, q)
-    if not isinstance(a, Value):
-        y, db = _rule(code, 2, (p, q), (a, b))
-        return _node(code, None, b, y, p, db)
-    y, da, db = _rule(code, 3, (p, q), (a, b))
-    return _node(code, a, b, y, da, db)
+    mask: cython.int = isinstance(a, Value) + 2 * isinstance(b, Value)
+    x: Value | None = a if mask & 1 else None
+    z: Value | None = b if mask & 2 else None
+    if _rows_in_c:
+        row = row_in_c(code, mask, p, q)
+        if row.known:
+            return _node(code, x, z, row.y, row.da, row.db)
+    if mask == 1:
+        y, p = _rule(code, mask, (p, q), (a, b))
+    elif mask == 2:
+        y, q = _rule(code, mask, (p, q), (a, b))
+    else:
+        y, p, q = _rule(code, mask, (p, q), (a, b))
+    return _node(code, x, z, y, p, q)
 
 
 def _rule(
@@ -895,6 +910,12 @@ def apply(name: str, *operands: Any) -> Any:
     """
     code = CODES[name]
     names = TABLE[code].operands
+    if len(names) == len(operands) == 2:
+        a, b = operands
+        if isinstance(a, Value) and isinstance(b, (Value, float)):
+            return _binary(code, a, b)
+        if isinstance(a, float) and isinstance(b, Value):
+            return _binary(code, a, b)
     numbers = tuple([_data(x, n) for x, n in zip(operands, names, strict=True)])
     mask = sum([1 << i for i, x in enumerate(operands) if isinstance(x, Value)])
     if not mask:
@@ -902,6 +923,8 @@ def apply(name: str, *operands: Any) -> Any:
             return RULES[code][0](*numbers)
         except (ArithmeticError, ValueError):
             return careful(code, 0, numbers)[0]
+    if len(operands) == 1:
+        return _unary(name, operands[0])
     y, *partials = _rule(code, mask, numbers, operands)
     nodes_and_numbers = [
         x if isinstance(x, Value) else c for x, c in zip(operands, numbers, strict=True)
@@ -1019,9 +1042,13 @@ def sum_of(x: Iterable[Number]) -> Any:
     >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
     6.0
     """
-    details: _Details = _row(x)
-    total: float = _sum(details, 1.0)
-    return _result(SUM_OF, total, details)
+    i: cython.Py_ssize_t
+    details: _Details = _row(x, SUM_OF)
+    partials: cython.p_double = details.partials
+    n: cython.Py_ssize_t = len(details.operands)
+    for i in range(n):
+        partials[i] = 1.0
+    return _result(SUM_OF, partials[n], details)
 
 
 def mean(x: Iterable[Number]) -> Any:
@@ -1030,23 +1057,16 @@ def mean(x: Iterable[Number]) -> Any:
     >>> mean([Value(1.0), 2.0, Value(6.0)]).data
     3.0
     """
-    details: _Details = _row(x)
-    n: float = float(len(details.operands))
-    if n == 0.0:
-        raise ValueError("mean of no numbers: x is empty")
-    total: float = _sum(details, 1.0 / n)
-    return _result(MEAN, total / n, details)
-
-
-@cython.cfunc
-def _sum(details: _Details, partial: float) -> float:
-    """Add up the numbers in ``partials``, and put the partial in their place."""
     i: cython.Py_ssize_t
-    total: float = 0.0
-    for i in range(len(details.operands)):
-        total += details.partials[i]
-        details.partials[i] = partial
-    return total
+    details: _Details = _row(x, MEAN)
+    partials: cython.p_double = details.partials
+    n: cython.Py_ssize_t = len(details.operands)
+    if n == 0:
+        raise ValueError("mean of no numbers: x is empty")
+    partial: float = 1.0 / n
+    for i in range(n):
+        partials[i] = partial
+    return _result(MEAN, partials[n] / n, details)
 
 
 def logsumexp(x: Iterable[Number]) -> Any:
@@ -1058,22 +1078,20 @@ def logsumexp(x: Iterable[Number]) -> Any:
     True
     """
     i: cython.Py_ssize_t
-    details: _Details = _row(x)
+    details: _Details = _row(x, LOGSUMEXP)
+    partials: cython.p_double = details.partials
     n: cython.Py_ssize_t = len(details.operands)
     if n == 0:
         raise ValueError("logsumexp of no numbers: x is empty")
-    top: float = details.partials[0]
-    for i in range(n):
-        if details.partials[i] > top or details.partials[i] != details.partials[i]:
-            top = details.partials[i]
+    top: float = partials[n]
     y: float = top
     if abs(top) < INF:
         y = 0.0
         for i in range(n):
-            y += exp(details.partials[i] - top)
+            y += exp(partials[i] - top)
         y = top + log(y)
     for i in range(n):
-        details.partials[i] = exp(details.partials[i] - y)
+        partials[i] = exp(partials[i] - y)
     return _result(LOGSUMEXP, y, details)
 
 
@@ -1084,15 +1102,13 @@ def norm(x: Iterable[Number]) -> Any:
     5.0
     """
     i: cython.Py_ssize_t
-    details: _Details = _row(x)
-    numbers: cython.p_double = details.partials
+    details: _Details = _row(x, NORM)
+    partials: cython.p_double = details.partials
     n: cython.Py_ssize_t = len(details.operands)
-    y: float = 0.0
+    squares: float = partials[n]
+    y: float = sqrt(squares) if 1e-280 < squares < INF else _scaled_norm(partials, n)
     for i in range(n):
-        y += numbers[i] * numbers[i]
-    y = sqrt(y) if 1e-280 < y < INF else _scaled_norm(numbers, n)
-    for i in range(n):
-        numbers[i] = numbers[i] / y if y != 0.0 else 0.0
+        partials[i] = partials[i] / y if y != 0.0 else 0.0
     return _result(NORM, y, details)
 
 
@@ -1141,19 +1157,31 @@ def _sequence(x: Any, name: str) -> list[Any] | tuple[Any, ...]:
 
 
 @cython.cfunc
-def _row(x: Any) -> _Details:
-    """Details whose one row is x, with its numbers where the partials will be."""
+def _row(x: Any, code: cython.short) -> _Details:
+    """Details whose one row is x, with its numbers where the partials will be.
+
+    After them stands what the operation needs first: max xᵢ for logsumexp, Σ xᵢ² for norm, else
+    Σ xᵢ. Found on the way, it takes hardly any time.
+    """
     i: cython.Py_ssize_t
     row: tuple[Any, ...] = tuple(_sequence(x, "x"))
     n: cython.Py_ssize_t = len(row)
-    details: _Details = _new_details(n)
+    details: _Details = _new_details(n + 1)
     partials: cython.p_double = details.partials
     xi: Items = items(row)
     has: cython.longlong = 0
+    first: float = -INF if code == LOGSUMEXP else 0.0
+    number: float
     for i in range(n):
         has |= _note(cython.cast(object, item(xi, i)), ROW, partials, i)
+        number = partials[i]
+        if code != LOGSUMEXP:
+            first += number * number if code == NORM else number
+        elif number > first or number != number:  # also a NaN: then it stays
+            first = number
     if has & ODD:
-        return _row(_plain(row, "x"))
+        return _row(_plain(row, "x"), code)
+    partials[n] = first
     details.has = has
     details.operands = row
     return details

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import expressions, operations_of
+from strategies import SCALAR, expressions, name_of, operations_of, special_points
 
 import autograd_bp
 from autograd_bp import value as compiled
@@ -57,6 +57,42 @@ def test_operations_on_many_operands(interpreted, name, row, bias):
         return repr(y), repr(y.operands), repr(y.local_grads)
 
     assert outcome(compiled) == outcome(interpreted)
+
+
+def result_of_a_row(engine, op, operands, mask):
+    """A node as text, or the error, of operands of which those in mask are nodes."""
+    given_ = [engine.Value(x) if mask >> i & 1 else x for i, x in enumerate(operands)]
+    try:
+        y = engine.apply(op.name, *given_)
+    except (ArithmeticError, ValueError) as error:
+        return repr(error)
+    return repr(y), repr(y.operands), repr(y.local_grads)
+
+
+def test_the_rows_are_c():
+    assert compiled.rows_in_c
+
+
+@pytest.mark.parametrize("op", SCALAR, ids=name_of)
+@given(data=st.data())
+def test_every_row_on_any_floats(interpreted, op, data):
+    """Rows that were made C give what the same rows give in Python, bit for bit."""
+    operands = [data.draw(st.floats() | st.floats(-4, 4)) for _ in op.operands]
+    for mask in range(1, 1 << len(operands)):
+        outcomes = [
+            result_of_a_row(engine, op, operands, mask) for engine in (compiled, interpreted)
+        ]
+        assert outcomes[0] == outcomes[1], mask
+
+
+@pytest.mark.parametrize("op", SCALAR, ids=name_of)
+def test_every_row_at_special_points(interpreted, op):
+    for operands in special_points(op):
+        for mask in range(1, 1 << len(operands)):
+            outcomes = [
+                result_of_a_row(engine, op, operands, mask) for engine in (compiled, interpreted)
+            ]
+            assert outcomes[0] == outcomes[1], (operands, mask)
 
 
 def test_they_accumulate_in_the_same_order(interpreted):

@@ -38,12 +38,10 @@ def test_without_numpy():
     assert "pip install 'autograd-bp[program]'" in done.stderr
 
 
-def test_without_the_kernel():
-    """NumPy runs the programs, and says so once, unless it was asked for."""
-    code = """
+WITHOUT_KERNEL = """
 import os, sys, warnings
 os.environ.pop("AUTOGRAD_BP_INTERPRETED", None)
-sys.modules["autograd_bp.program.kernel"] = None
+{prepare}
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     from autograd_bp import program, trace
@@ -51,10 +49,25 @@ assert not program.compiled
 assert [w.category for w in seen] == [RuntimeWarning], seen
 assert "several times slower" in str(seen[0].message)
 f = trace(lambda w, x: (w * x).tanh(), 1.0, 1.0)
-print(f.map(0.0, [1.0, 1.0], reduce="sum", grad=True))
+print(f.map(0.0, [1.0, 1.0], reduce="sum", grad=True), {message!r} in str(seen[0].message))
 """
-    done = python(code)
-    assert (done.returncode, done.stdout) == (0, "(0.0, 2.0)\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ("sys.modules['autograd_bp.program.kernel'] = None", "is not compiled here"),
+        pytest.param(
+            "import autograd_bp.ops; autograd_bp.ops.EDITION += 1",  # as if a row had been edited
+            "compiled from another ops.py",
+            marks=pytest.mark.skipif(not program.compiled, reason="there is no kernel here"),
+        ),
+    ],
+)
+def test_without_the_kernel(prepare, message):
+    """NumPy runs the programs, and says so once, unless it was asked for."""
+    done = python(WITHOUT_KERNEL.format(prepare=prepare, message=message))
+    assert (done.returncode, done.stdout) == (0, "(0.0, 2.0) True\n"), done.stderr
 
 
 def test_the_interpreted_engine_does_not_warn():

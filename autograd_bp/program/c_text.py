@@ -1,4 +1,4 @@
-"""The table read as C: its expressions for the kernel, at build time, and for exported files.
+"""The table read as C: its expressions for both engines, at build time, and for exported files.
 
 This module needs nothing but the table, so that ``setup.py`` can run it before the package is
 built.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import ast
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from autograd_bp.ops import CONSTANTS, TABLE, Op
+from autograd_bp.ops import CONSTANTS, EDITION, TABLE, Op
 
 __all__ = [
     "MATHEMATICS",
     "Sequences",
+    "engine_rows",
     "expression",
     "kernel_codes",
     "kernel_rows",
@@ -127,6 +128,84 @@ def expression(
     if sequences is not None and node.func.id in ("sum", "max"):
         return sequences.reduced(node, functions)
     return f"{functions[node.func.id]}({', '.join(map(c, node.args))})"
+
+
+# --- the eager engine ----------------------------------------------------------------------------
+
+# These Python computes by itself, so that the C library's differ in the last digit.
+_PYTHONS_OWN = {"erf", "erfc", "hypot", "lgamma", "polygamma"}
+
+
+def engine_rows() -> str:
+    """The rows of one or two operands as C, for value.py: what `ops.RULES` is in Python.
+
+    Both round alike, operation by operation. A row that calls what Python computes in a way of
+    its own is left to Python, and so is every point outside a row's domain.
+    """
+    functions = {name: c for name, c in MATHEMATICS.items() if name not in _PYTHONS_OWN}
+    inline: list[str] = []
+    cases: list[str] = []
+    for code, op in enumerate(TABLE):
+        texts = (op.value, op.domain, *op.d)
+        if op.is_nary or not 1 <= len(op.operands) <= 2 or not _calls(texts) <= {*functions}:
+            continue
+        if op.name.isidentifier() and op.name not in functions:
+            parameters = ", ".join(f"double {name}" for name in op.operands)
+            value = expression(_parsed(op.value), functions)
+            inline.append(
+                f"static inline double row_{op.name}({parameters})\n{{ return {value}; }}"
+            )
+            functions[op.name] = f"row_{op.name}"  # rows below may call it
+        cases.append(_engine_case(code, op, functions))
+    return "\n".join(
+        [
+            "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */",
+            "#include <math.h>",
+            f"enum {{ TABLE_IN_C = {EDITION} }};",
+            "typedef struct { int known; double y, da, db; } Row;",
+            *inline,
+            "/* What a row gives, and its partials for the operands in mask. Not known: a row or",
+            "   a point that Python must be asked about. */",
+            "static inline Row row_in_c(int code, int mask, double a, double b)",
+            "{",
+            "    Row row = {0, 0.0, a, b};",
+            "    double y = 0.0;",
+            "    switch (code) {",
+            *cases,
+            "    default: return row;",
+            "    }",
+            "    row.known = 1;",
+            "    row.y = y;",
+            "    return row;",
+            "}",
+            "",
+        ]
+    )
+
+
+def _engine_case(code: int, op: Op, functions: Mapping[str, str]) -> str:
+    names = dict(zip(op.operands, "ab", strict=False))
+    lines = [f"    case {code}:"]
+    if op.domain:
+        domain = op.domain
+        for i, name in enumerate(op.operands):
+            domain = domain.replace(f"constant({name})", f"constant_{i}")
+        constants = {f"constant_{i}": f"!(mask & {1 << i})" for i in range(len(op.operands))}
+        inside = expression(_parsed(domain), functions, names | constants)
+        lines.append(f"        if (!{inside}) return row;")
+    lines.append(f"        y = {expression(_parsed(op.value), functions, names)};")
+    for i, d in enumerate(op.d):
+        partial = expression(_parsed(d), functions, names)
+        lines.append(f"        if (mask & {1 << i}) row.d{'ab'[i]} = {partial};")
+    return "\n".join([*lines, "        break;"])
+
+
+def _calls(texts: Iterable[str]) -> set[str]:
+    """The functions that expressions call."""
+    nodes = [node for text in texts if text for node in ast.walk(_parsed(text))]
+    calls = {node.func.id for node in nodes if isinstance(node, ast.Call)
+             and isinstance(node.func, ast.Name)}  # fmt: skip
+    return calls - {"constant"}  # which stands in domains
 
 
 # --- the kernel -----------------------------------------------------------------------------------
@@ -247,6 +326,7 @@ def kernel_codes() -> str:
     codes = {op.name: code for code, op in enumerate(TABLE)}
     return (
         "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */\n"
+        f"enum {{ TABLE_IN_C = {EDITION} }};\n"
         f"enum {{ DOT = {codes['dot']}, SUM_OF = {codes['sum_of']} }};\n"
         f"static const int operand_count[] = {{{counts}}};\n"
         f"static inline int is_nary(int op) {{ return {nary}; }}\n"
@@ -254,8 +334,9 @@ def kernel_codes() -> str:
 
 
 def write_headers(folder: Path) -> None:
-    """Write the two headers that kernel.c includes."""
+    """Write the two headers that kernel.c includes, and the one of the eager engine."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "engine_rows.h").write_text(engine_rows(), "utf-8")
     (folder / "kernel_rows.h").write_text(kernel_rows(), "utf-8")
     (folder / "kernel_codes.h").write_text(kernel_codes(), "utf-8")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bp.ops import EDITION
 from autograd_bp.program import lanes as numpy_lanes
 from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import Plan
@@ -28,6 +29,15 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") != "1":
             RuntimeWarning,
             stacklevel=2,
         )
+    else:
+        if kernel.edition != EDITION:
+            kernel = None
+            warnings.warn(
+                "the kernel of autograd_bp.program was compiled from another ops.py than the one "
+                "in use: NumPy runs programs instead, several times slower. Install again.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 compiled: bool = kernel is not None
 """Whether programs run in the compiled kernel; else NumPy runs them, several times slower."""

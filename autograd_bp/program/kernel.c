@@ -235,15 +235,15 @@ static PyMethodDef methods[] = {
     {"available", py_available, METH_NOARGS, "The versions that this machine runs, widest last."},
     {NULL, NULL, 0, NULL}};
 
-static int choose_widest(PyObject *module)
+static int begin(PyObject *module)
 {
     for (int i = 0; i < VERSIONS; i++)
-        if (supported(i)) version = &versions[i];
-    return 0;
+        if (supported(i)) version = &versions[i]; /* the widest is the last */
+    return PyModule_AddIntConstant(module, "edition", TABLE_IN_C);
 }
 
 static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, choose_widest},
+    {Py_mod_exec, begin},
 #ifdef Py_mod_gil
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
