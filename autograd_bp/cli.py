@@ -23,7 +23,6 @@ from autograd_bp.formula import Formula
 
 __all__ = ["main", "parser"]
 
-PICTURES = (".svg", ".png", ".pdf")
 FILES = {"c": "network.c", "onnx": "network.onnx", "torch": "network.pt"}
 
 
@@ -240,7 +239,7 @@ def _step(x: float) -> float:
 
 
 def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autograd_bp.draw import draw
+    from autograd_bp.draw import PICTURES, draw
 
     if options.out.suffix not in PICTURES:
         raise ValueError(f"out must end in {', '.join(PICTURES)}; got {str(options.out)!r}")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "notebook_svg"]
 
+PICTURES = (".svg", ".png", ".pdf")  # what files of pictures end in
 DIRECTIONS = ("LR", "TB", "RL", "BT")
 LIMIT = 300  # boxes; more take seconds to lay out, and no one can read them
 LONGEST = 60  # characters of a label that are shown
@@ -574,9 +575,12 @@ class _Rendering:
     ) -> str:
         """Write the picture and return where: see `graphviz.Digraph.render`.
 
-        To ``outfile``, or to ``filename`` plus the format's suffix. The source goes beside it,
+        To ``outfile``, or to ``filename`` plus the format's suffix; where ``filename`` ends as a
+        picture does (.svg, .png, .pdf), it is taken for ``outfile``. The source goes beside it,
         unless ``cleanup``. Other options are those of `pipe`.
         """
+        if outfile is None and Path(filename or "").suffix.lower() in PICTURES:
+            filename, outfile = None, filename
         if outfile is None:
             source = Path(self.directory if directory is None else directory) / (
                 self.filename if filename is None else filename

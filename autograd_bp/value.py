@@ -714,6 +714,13 @@ class Value:
     def __int__(self) -> int:
         raise self._lossy("an int")
 
+    def __index__(self) -> int:
+        raise TypeError(
+            f"{self!r} counts nothing and is no index: range, [] and * of a list take an int. "
+            "In a function that is differentiated or traced, have the int stay a plain number: "
+            "from a closure, or by functools.partial(f, n=3)."
+        )
+
     def _lossy(self, what: str) -> TypeError:
         return TypeError(
             f"{self!r} is not converted to {what} silently, since its gradient would be lost. "

@@ -73,7 +73,8 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> Path:
     activation's domain, as log of -1, where the engine raises, it gives NaN.
 
     The file is there whole or not at all. Raises TypeError for anything but an `MLP`, ValueError
-    for an activation that is `NOT_IN_ONNX`, and ImportError without the package onnx.
+    for an activation that is `NOT_IN_ONNX` or a path that does not end in .onnx, and ImportError
+    without the package onnx.
 
     >>> import onnxruntime, tempfile
     >>> from nn import MLP
@@ -85,6 +86,8 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> Path:
     True
     """
     layers = _arrays(_plain_mlp(model, "to_onnx"))
+    if Path(path).suffix.lower() != ".onnx":
+        raise ValueError(f"path must end in .onnx, got {str(path)!r}")
     for name, _, _ in layers:
         if name in NOT_IN_ONNX:
             raise ValueError(

@@ -36,10 +36,13 @@ def plots(
         return []
     mpl.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
-    axes.semilogy(history.loss, label="training")
-    axes.semilogy(history.val_loss, label="held out")
+    epochs = range(1, len(history.loss) + 1)  # as the history and the training page count them
+    axes.semilogy(epochs, history.loss, label="training")
+    axes.semilogy(epochs, history.val_loss, label="held out")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error", title="Loss")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -641,6 +641,11 @@ def test_files(tmp_path):
     assert picture.render(tmp_path / "plain", cleanup=True) == str(tmp_path / "plain.svg")
     assert names_in(tmp_path) == ["graph", "graph.png", "new", "plain.svg"]
 
+    path = picture.render(tmp_path / "new" / "named.png", cleanup=True)  # not named.png.svg
+    assert path == str(tmp_path / "new" / "named.png")
+    assert Path(path).read_bytes()[:4] == b"\x89PNG"
+    assert names_in(tmp_path / "new") == ["graph.svg", "named.png"]
+
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     target = tmp_path / "graph.svg"

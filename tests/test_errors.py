@@ -56,6 +56,8 @@ TEACHING = {
     # what would lose the gradient
     "float": (lambda: float(x), TypeError, ["'p'", "gradient", "v.data", "v.exp()"]),
     "int": (lambda: int(x), TypeError, ["'p'", "gradient", "v.data"]),
+    "range": (lambda: range(x), TypeError, ["'p'", "int", "range", "functools.partial"]),
+    "index": (lambda: [1.0][x], TypeError, ["'p'", "no index", "functools.partial"]),
     "math": (lambda: math.exp(x), TypeError, ["'p'", "gradient", "v.data", "v.exp()"]),
     "floor": (lambda: math.floor(x), TypeError, ["gradient", "v.data"]),
     "float array": (lambda: np.asarray([x], float), TypeError, ["gradient", "v.data"]),

@@ -104,6 +104,12 @@ def test_activations_that_onnx_lacks_are_refused(name, folder):
     assert not list(folder.glob(".*"))
 
 
+def test_other_suffixes_are_refused(folder):
+    with pytest.raises(ValueError, match=r"path must end in \.onnx, got .*mlp\.txt"):
+        to_onnx(MLP(1, [1]), folder / "mlp.txt")
+    assert not (folder / "mlp.txt").exists()
+
+
 class Twice(MLP):
     def __call__(self, x):
         return 2 * super().__call__(x)

@@ -263,6 +263,7 @@ def test_jit_traces_once_for_a_structure():
         assert total([1.0, 2.0]) == 5.0
         assert total([1.0, 2.0, 3.0]) == 14.0
     assert calls == [2, 3]
+    assert repr(total).endswith("total, programs: 2>")
     assert [len(p.instructions.inputs) for p in total.programs] == [2, 3]
     total.clear()
     assert total.programs == []

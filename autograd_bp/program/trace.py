@@ -132,6 +132,10 @@ class Jitted:
         """The value of f and its gradient; see `Program.value_and_grad`."""
         return self.program(*args).value_and_grad(*args, argnums=argnums)
 
+    def __repr__(self) -> str:
+        name = getattr(self._f, "__qualname__", repr(self._f))
+        return f"<jit of {name}, programs: {len(self.programs)}>"
+
     @property
     def programs(self) -> list[Program]:
         """The programs in the cache."""

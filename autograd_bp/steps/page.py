@@ -32,6 +32,9 @@ class Page:
     title: str
     data: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.title!r}: write(path), or let a notebook show it>"
+
     def html(self) -> str:
         """The page as text."""
         parts = {
