@@ -146,9 +146,10 @@ TABLE: list[Op] = [
          ["alpha*exp(x) if x <= 0 else 1.0", "expm1(x) if x <= 0 else 0.0"], "elu(x)",
          kink="at 0: alpha"),
     _row("gelu", "x", "0.5*x*erfc(-x/SQRT2) if x != -inf else -0.0",
-         ["0.5*erfc(-x/SQRT2) + x*exp(-0.5*x*x)/SQRT2PI"], "x·Φ(x)"),
+         ["0.5*erfc(-x/SQRT2) + x*exp(-0.5*x*x)/SQRT2PI if abs(x) < inf else 0.5*erfc(-x/SQRT2)"],
+         "x·Φ(x)"),
     _row("silu", "x", "x*sigmoid(x) if x != -inf else -0.0",
-         ["sigmoid(x)*(1.0 + x*sigmoid(-x))"], "x·σ(x)"),
+         ["sigmoid(x)*(1.0 + x*sigmoid(-x)) if abs(x) < inf else sigmoid(x)"], "x·σ(x)"),
 
     # Special functions
     _row("erf", "x", "erf(x)", ["2.0/SQRTPI*exp(-x*x)"], "erf x"),
