@@ -33,7 +33,10 @@ OPERATORS = [
 
 
 class Mutant(NamedTuple):
-    """A file with one change. ``row`` is the name of the operation, if it is in its row."""
+    """A file with one change. ``row`` is the name of the operation, if it is in its row.
+
+    ``before`` and ``after`` are the text of the row, or of the function or statement.
+    """
 
     path: str
     operator: str
@@ -47,7 +50,7 @@ class Mutant(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The same as long as the function or statement that the mutant is in is the same."""
+        """The same as long as the row, function or statement that the mutant is in is the same."""
         text = "\0".join((self.path, self.where, self.before, self.after))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -108,7 +111,9 @@ def mutants(path: str, source: str, excluded: set[int]) -> list[Mutant]:
                 continue
             seen.add(meaning)
             text = "".join([*lines[: piece.first - 1], after, *lines[piece.last :]])
-            mutant = Mutant(path, operator, line, last_line, piece.name, before, after, text, row)
+            texts = (before, after) if row is None else (row.before, row.after)
+            name = None if row is None else row.name
+            mutant = Mutant(path, operator, line, last_line, piece.name, *texts, text, name)
             found[mutant.id] = mutant
     return list(found.values())
 
@@ -142,13 +147,25 @@ def _idle(node: ast.stmt) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return idle
 
 
+class Row(NamedTuple):
+    """A row of the table, as text."""
+
+    name: str
+    before: str
+    after: str
+
+
 def _changes(
     piece: Piece, text: str
-) -> Iterator[tuple[str, tuple[int, int], int, str | None, str]]:
+) -> Iterator[tuple[str, tuple[int, int], int, Row | None, str]]:
     """Operator, line and column, last line of the statement, row, and the piece's new text."""
     if getattr(piece.node, "target", None) is not None and piece.node.target.id == "TABLE":
-        for row, place, old, new in rows.changes(piece.node):
-            yield f"{old} → {new}", place[:2], place[2], row, _spliced(text, piece, place, new)
+        lines = text.splitlines(keepends=True)
+        for name, node, place, old, new in rows.changes(piece.node):
+            before = "".join(lines[node.lineno - piece.first : node.end_lineno - piece.first + 1])
+            row = Row(name, before, _spliced(before, node.lineno, place, new))
+            after = _spliced(text, piece.first, place, new)
+            yield f"{old} → {new}", place[:2], place[2], row, after
         return
     shift = piece.first - 2  # a line stands before the piece
     for name in OPERATORS:
@@ -161,7 +178,7 @@ def _changes(
             line += shift
             yield name, (line, column), line, None, after.split("\n", 1)[1]
     for name, place, new in _statements(piece.node):
-        yield name, place[:2], place[2], None, _spliced(text, piece, place, new)
+        yield name, place[:2], place[2], None, _spliced(text, piece.first, place, new)
 
 
 class _Positions(Visitor):
@@ -178,9 +195,10 @@ Place = tuple[int, int, int, int]
 """First line, column in it, last line, column in it where the part ends; columns in bytes."""
 
 
-def _spliced(text: str, piece: Piece, place: Place, new: str) -> str:
+def _spliced(text: str, start: int, place: Place, new: str) -> str:
+    """The text, whose first line is the file's line ``start``, with something else in a place."""
     lines = [line.encode() for line in text.splitlines(keepends=True)]
-    first, column, last, end = place[0] - piece.first, place[1], place[2] - piece.first, place[3]
+    first, column, last, end = place[0] - start, place[1], place[2] - start, place[3]
     changed = lines[first][:column] + new.encode() + lines[last][end:]
     return b"".join([*lines[:first], changed, *lines[last + 1 :]]).decode()
 

@@ -21,8 +21,8 @@ NAMES = frozenset(
 )
 
 
-def changes(table: ast.AST) -> Iterator[tuple[str, tuple[int, int, int, int], str, str]]:
-    """Of each row its name, the place of an expression, what it is, and another as a literal."""
+def changes(table: ast.AST) -> Iterator[tuple[str, ast.Call, tuple[int, int, int, int], str, str]]:
+    """Of each row its name, the call, the place of an expression, what it is, another literal."""
     for row in ast.walk(table):
         if isinstance(row, ast.Call) and isinstance(row.func, ast.Name) and row.func.id == "_row":
             name, operands, value, d = row.args[:4]
@@ -33,7 +33,7 @@ def changes(table: ast.AST) -> Iterator[tuple[str, tuple[int, int, int, int], st
                     continue
                 place = part.lineno, part.col_offset, part.end_lineno, part.end_col_offset
                 for new in others(part.value, names, part in d.elts, part in domains):
-                    yield name.value, place, part.value, repr(new)
+                    yield name.value, row, place, part.value, repr(new)
 
 
 def others(text: str, operands: list[str], is_partial: bool, is_domain: bool) -> Iterator[str]:
