@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from html import escape
 from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
-from nn.losses import LOSSES, bce, bce_with_logits, hinge, mse
+from nn.losses import LOSSES, bce, bce_with_logits, cross_entropy, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
 from nn.programs import batch_program
@@ -34,6 +35,9 @@ Loss: TypeAlias = Callable[[Any, Any], Any]
 """``loss(output of the model, target)`` gives a Value: one of `nn.losses`, or one's own."""
 
 Output: TypeAlias = float | list[float]
+
+LIMITS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""Between what an activation's numbers lie."""
 
 
 @dataclass(repr=False)
@@ -125,7 +129,8 @@ def fit(
     interruption, pass ``history=History()`` and look there.
 
     Raises FloatingPointError when a loss or a gradient is infinite or NaN, with the model as
-    it was before that batch; ValueError or TypeError for data that do not fit.
+    it was before that batch; ValueError or TypeError for data that do not fit. Warns where the
+    last layer's sigmoid or tanh keeps an `MLP` from what the loss asks for.
     """
     from tqdm.auto import tqdm  # here, since all else of nn does without
 
@@ -166,6 +171,7 @@ def fit(
     _check_width(model, rows[-1], "validation[0]")
     output = outputs(model, rows[:1])[0]
     _check_targets(loss, output, targets, n)
+    _warn_of_limits(model, loss, targets[:n])
     labels, threshold = _labels(model, loss, output, targets)
 
     program = batch_program(model, loss, rows, targets, eager)
@@ -442,6 +448,29 @@ def _check_targets(loss: Loss, output: Output, targets: list[Any], n: int) -> No
         except (TypeError, ValueError) as error:
             name = f"y[{i}]" if i < n else f"validation[1][{i - n}]"
             raise type(error)(f"loss(output, {name}): {error}") from None
+
+
+def _warn_of_limits(model: Module, loss: Loss, targets: list[Any]) -> None:
+    """Say so where the last layer cannot give what the loss asks for, whatever the weights."""
+    if not isinstance(model, MLP) or model.layers[-1].activation not in LIMITS:
+        return
+    name = model.layers[-1].activation
+    low, high = LIMITS[name]
+    reason = ""
+    if loss in (bce_with_logits, cross_entropy) or (loss is hinge and low == 0.0):
+        reason = f"{loss.__name__} takes logits, any numbers"
+    elif loss is mse:
+        numbers = [x for t in targets for x in (t if isinstance(t, list) else [t])]
+        beyond = [x for x in numbers if not low <= x <= high]
+        reason = f"there is a target {beyond[0]!r}" if beyond else ""
+    if reason:
+        names = [*(layer.activation for layer in model.layers[:-1]), "linear"]
+        warnings.warn(
+            f"the last layer's {name} gives numbers from {low:g} to {high:g} only, but {reason}: "
+            f"make the model with activation={names}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _two(validation: Any) -> tuple[Any, Any]:

@@ -20,9 +20,9 @@ TASKS = {
     "hinge": (hinge, "linear", 1, 2 * LABELS - 1),
     "cross_entropy": (cross_entropy, "linear", 3, RNG.integers(0, 3, 11)),
     "probabilities": (cross_entropy, "linear", 3, np.full((11, 3), 1 / 3)),
-    "mse": (mse, "tanh", 1, X[:, 0]),
-    "mse of a column": (mse, "tanh", 1, X[:, :1]),
-    "mse of two": (mse, "tanh", 2, X),
+    "mse": (mse, "tanh", 1, np.tanh(X[:, 0])),
+    "mse of a column": (mse, "tanh", 1, np.tanh(X[:, :1])),
+    "mse of two": (mse, "tanh", 2, np.tanh(X)),
 }
 
 

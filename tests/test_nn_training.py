@@ -472,3 +472,34 @@ def test_the_optimizer_must_be_the_models():
     mlp, other = MLP(1, [1], seed=0), MLP(1, [1], seed=0)
     with pytest.raises(ValueError, match=r"optimizer holds no parameter of model.*Adam\("):
         fit(mlp, [[1.0]], [1.0], loss=mse, epochs=1, optimizer=Adam(other.parameters()))
+
+
+# --- a last layer that cannot give what the loss asks for ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "y", "words"),
+    [
+        ("sigmoid", cross_entropy, Y, "sigmoid gives numbers from 0 to 1 only, but cross_entropy"),
+        ("tanh", cross_entropy, Y, "tanh gives numbers from -1 to 1 only, but cross_entropy"),
+        ("sigmoid", bce_with_logits, Y, "bce_with_logits takes logits, any numbers"),
+        ("sigmoid", hinge, 2 * Y - 1, "hinge takes logits"),
+        ("sigmoid", mse, [*Y[:-1], 1.5], r"there is a target 1\.5: .*=\['relu', 'linear'\]"),
+        ("tanh", mse, [*Y[:-1], -1.5], r"there is a target -1\.5"),
+    ],
+)
+def test_it_warns_where_no_weights_will_do(last, loss, y, words):
+    nouts = [3, 2 if loss is cross_entropy else 1]
+    with pytest.warns(UserWarning, match=words) as caught:
+        fit(model(nouts, ["relu", last]), X, y, loss=loss, epochs=1, progress=False)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("last", "loss", "y"),
+    [("sigmoid", bce, Y), ("sigmoid", mse, Y), ("tanh", hinge, 2 * Y - 1), ("tanh", mse, -Y),
+     ("linear", mse, 9.0 * Y), ("linear", bce_with_logits, Y)],
+)  # fmt: skip
+def test_it_does_not_warn_where_some_will(last, loss, y):
+    quiet(model([3, 1], ["relu", last]), X, y, loss, epochs=1)

@@ -489,10 +489,10 @@ def test_scrubbing_by_slider_keys_buttons_play_and_on_the_curve(visit, tmp_path)
     [
         ({}, bce, X, Y, "Decision boundary"),
         ({"nouts": (3,), "activation": "linear"}, cross_entropy, X, Y, "Decision boundary"),
-        ({"activation": "tanh"}, mse, X, X[:, 0], "Output"),
-        ({"activation": "tanh", "nin": 1}, mse, X[:, :1], X[:, 1], "Output"),
+        ({"activation": "tanh"}, mse, X, np.tanh(X[:, 0]), "Output"),
+        ({"activation": "tanh", "nin": 1}, mse, X[:, :1], np.tanh(X[:, 1]), "Output"),
         ({"nin": 3}, bce, np.hstack([X, X])[:, :3], Y, "Outputs and targets"),
-        ({"nin": 3}, mse, np.hstack([X, X])[:, :3], X[:, 0], "Outputs and targets"),
+        ({"nin": 3}, mse, np.hstack([X, X])[:, :3], abs(np.tanh(X[:, 0])), "Outputs and targets"),
         ({"nin": 3, "nouts": (3,), "activation": "linear"}, cross_entropy,
          np.hstack([X, X])[:, :3], Y, "Predictions"),
     ],
