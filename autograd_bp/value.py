@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from numbers import Real
-from typing import Any, SupportsFloat, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import ops
 from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped
@@ -46,8 +46,9 @@ else:  # the rest stands in value.pxd for the compiler
 
     Items: TypeAlias = Sequence[Any]
     number_of = float
-    TABLE_IN_C = 0  # none: Python is asked for each row
-    row_in_c: Any = None
+    if TYPE_CHECKING:
+        TABLE_IN_C = 0
+        row_in_c: Any = None
 
     def items(row: Items) -> Items:
         return row
