@@ -25,6 +25,7 @@ from autograd_bp import (
     custom,
     dot,
     exp,
+    maximum,
     no_grad,
     scope,
     sum_of,
@@ -69,6 +70,7 @@ def test_numbers_on_either_side(number):
         (x / number, 2 / 3, (1 / 3,)), (number / x, 1.5, (-0.75,)),
         (x**number, 8.0, (12.0,)), (number**x, 9.0, (9 * math.log(3.0),)),
         (x.maximum(number), 3.0, (0.0,)),
+        (maximum(x, number), 3.0, (0.0,)), (maximum(number, x), 3.0, (0.0,)),
         (dot([number], [x], number), 9.0, (3.0,)),
     ]  # fmt: skip
     for y, data, local_grads in cases:
