@@ -8,18 +8,25 @@ loop needs no table of indices.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_bp.files import write_whole
-from autograd_bp.ops import TABLE, Op, grouped
-from autograd_bp.program.c_text import MATHEMATICS, Sequences, expression, literal
+from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.program.c_text import (
+    MATHEMATICS,
+    Sequences,
+    calls,
+    expression,
+    literal,
+    parsed,
+    row_function,
+)
 from autograd_bp.program.plan import PRODUCT, Plan
 
 if TYPE_CHECKING:
@@ -204,11 +211,11 @@ class _Function:
                 call = ", ".join(names[operand] for operand in op.operands)
                 value = f"{FUNCTIONS[op.name]}({call})"
             else:
-                value = expression(_parsed(op.value), FUNCTIONS, names)
+                value = expression(parsed(op.value), FUNCTIONS, names)
             yield f"    for (int i = 0; i < {n}; i++) {result} = {value};"
             return
         sequences = Sequences(names)
-        value = expression(_parsed(op.value), FUNCTIONS, names, sequences)
+        value = expression(parsed(op.value), FUNCTIONS, names, sequences)
         yield f"    for (int i = 0; i < {n}; i++) {{ /* {op.notation} */"
         for name, kind, element in sequences.loops:
             begin = "0.0" if kind == "sum" else "-INFINITY"
@@ -269,28 +276,15 @@ def _row_functions(codes: set[int]) -> Iterator[str]:
     def add(op: Op) -> None:
         if op.name in MATHEMATICS or op.name in needed:
             return
-        for called in _calls(op.value):
-            add(called)
+        for called in calls(op.value):
+            if called in CODES:
+                add(TABLE[CODES[called]])
         if op.name.isidentifier() and not op.is_nary:
-            parameters = ", ".join(f"real {name}" for name in op.operands)
-            value = expression(_parsed(op.value), FUNCTIONS)
-            head = f"static real row_{op.name}({parameters})"
-            needed[op.name] = f"{head}\n{{\n    return {value};\n}}\n"
+            needed[op.name] = row_function(op, FUNCTIONS, "static", "real")
 
     for code in sorted(codes):
         add(TABLE[code])
     yield from needed.values()
-
-
-def _calls(text: str) -> Iterator[Op]:
-    by_name: Mapping[str, Op] = {op.name: op for op in TABLE}
-    for node in ast.walk(_parsed(text)):
-        if isinstance(node, ast.Name) and node.id in by_name:
-            yield by_name[node.id]
-
-
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
 
 
 def _in_single_precision(source: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from autograd_bp.ops import CONSTANTS, EDITION, TABLE, Op
@@ -17,11 +17,14 @@ from autograd_bp.ops import CONSTANTS, EDITION, TABLE, Op
 __all__ = [
     "MATHEMATICS",
     "Sequences",
+    "calls",
     "engine_rows",
     "expression",
     "kernel_codes",
     "kernel_rows",
     "literal",
+    "parsed",
+    "row_function",
     "write_headers",
 ]
 
@@ -130,6 +133,32 @@ def expression(
     return f"{functions[node.func.id]}({', '.join(map(c, node.args))})"
 
 
+def parsed(text: str) -> ast.expr:
+    """An expression of the table as a tree."""
+    return ast.parse(text, mode="eval").body
+
+
+def calls(text: str) -> list[str]:
+    """The functions that an expression of the table calls.
+
+    >>> calls("x + log1p(exp(-x)) if x > 0 else log1p(exp(x))")
+    ['log1p', 'exp']
+    """
+    nodes = [node.func for node in ast.walk(parsed(text)) if isinstance(node, ast.Call)]
+    return list(dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name)))
+
+
+def row_function(op: Op, functions: Mapping[str, str], kind: str, real: str = "double") -> str:
+    """A row's value as a C function, for the expressions that call it."""
+    parameters = ", ".join(f"{real} {name}" for name in op.operands)
+    value = expression(parsed(op.value), functions)
+    return f"{kind} {real} {functions[op.name]}({parameters})\n{{\n    return {value};\n}}\n"
+
+
+WRITTEN_BY = "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */"
+WHICH_TABLE = f"enum {{ TABLE_IN_C = {EDITION} }};"
+
+
 # --- the eager engine ----------------------------------------------------------------------------
 
 # These Python computes by itself, so that the C library's differ in the last digit.
@@ -143,26 +172,25 @@ def engine_rows() -> str:
     its own is left to Python, and so is every point outside a row's domain.
     """
     functions = {name: c for name, c in MATHEMATICS.items() if name not in _PYTHONS_OWN}
+    functions["constant"] = "CONSTANT"
     inline: list[str] = []
     cases: list[str] = []
     for code, op in enumerate(TABLE):
-        texts = (op.value, op.domain, *op.d)
-        if op.is_nary or not 1 <= len(op.operands) <= 2 or not _calls(texts) <= {*functions}:
+        called = {name for text in (op.value, op.domain, *op.d) if text for name in calls(text)}
+        if op.is_nary or not 1 <= len(op.operands) <= 2 or not called <= functions.keys():
             continue
         if op.name.isidentifier() and op.name not in functions:
-            parameters = ", ".join(f"double {name}" for name in op.operands)
-            value = expression(_parsed(op.value), functions)
-            inline.append(
-                f"static inline double row_{op.name}({parameters})\n{{ return {value}; }}"
-            )
             functions[op.name] = f"row_{op.name}"  # rows below may call it
+            inline.append(row_function(op, functions, "static inline"))
         cases.append(_engine_case(code, op, functions))
     return "\n".join(
         [
-            "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */",
+            WRITTEN_BY,
             "#include <math.h>",
-            f"enum {{ TABLE_IN_C = {EDITION} }};",
+            WHICH_TABLE,
             "typedef struct { int known; double y, da, db; } Row;",
+            "enum { NODE_a = 1, NODE_b = 2 }; /* in mask: which operands are nodes */",
+            "#define CONSTANT(operand) (!(mask & NODE_##operand))",
             *inline,
             "/* What a row gives, and its partials for the operands in mask. Not known: a row or",
             "   a point that Python must be asked about. */",
@@ -185,27 +213,17 @@ def engine_rows() -> str:
 
 def _engine_case(code: int, op: Op, functions: Mapping[str, str]) -> str:
     names = dict(zip(op.operands, "ab", strict=False))
+
+    def c(text: str) -> str:
+        return expression(parsed(text), functions, names)
+
     lines = [f"    case {code}:"]
     if op.domain:
-        domain = op.domain
-        for i, name in enumerate(op.operands):
-            domain = domain.replace(f"constant({name})", f"constant_{i}")
-        constants = {f"constant_{i}": f"!(mask & {1 << i})" for i in range(len(op.operands))}
-        inside = expression(_parsed(domain), functions, names | constants)
-        lines.append(f"        if (!{inside}) return row;")
-    lines.append(f"        y = {expression(_parsed(op.value), functions, names)};")
-    for i, d in enumerate(op.d):
-        partial = expression(_parsed(d), functions, names)
-        lines.append(f"        if (mask & {1 << i}) row.d{'ab'[i]} = {partial};")
+        lines.append(f"        if (!{c(op.domain)}) return row;")
+    lines.append(f"        y = {c(op.value)};")
+    for name, d in zip(names.values(), op.d, strict=True):
+        lines.append(f"        if (mask & NODE_{name}) row.d{name} = {c(d)};")
     return "\n".join([*lines, "        break;"])
-
-
-def _calls(texts: Iterable[str]) -> set[str]:
-    """The functions that expressions call."""
-    nodes = [node for text in texts if text for node in ast.walk(_parsed(text))]
-    calls = {node.func.id for node in nodes if isinstance(node, ast.Call)
-             and isinstance(node.func, ast.Name)}  # fmt: skip
-    return calls - {"constant"}  # which stands in domains
 
 
 # --- the kernel -----------------------------------------------------------------------------------
@@ -222,10 +240,6 @@ def _functions() -> dict[str, str]:
     return rows | MATHEMATICS | ours
 
 
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
 def kernel_rows() -> str:
     """The loops over lanes for every row of the table, for inclusion in kernel_loops.h."""
     functions = _functions()
@@ -239,15 +253,11 @@ def kernel_rows() -> str:
             many.append(_nary_case(code, op, functions))
             continue
         if op.name.isidentifier() and op.name not in MATHEMATICS and op.name not in VECTORISED:
-            parameters = ", ".join(f"double {name}" for name in op.operands)
-            inline.append(
-                f"static inline double V(row_{op.name})({parameters})\n"
-                f"{{ return {expression(_parsed(op.value), functions)}; }}"
-            )
+            inline.append(row_function(op, functions, "static inline"))
         cases.append(_case(code, op, functions))
     return "\n".join(
         [
-            "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */",
+            WRITTEN_BY,
             *inline,
             "static void V(elementwise)(int op, int rows, int n, double *y, const double *from, "
             "const int32_t *index, int stride)",
@@ -274,7 +284,7 @@ def _case(code: int, op: Op, functions: Mapping[str, str]) -> str:
     if op.name in VECTORISED:
         value = f"V({op.name})(p0[l])"
     else:
-        value = expression(_parsed(op.value), functions, names)
+        value = expression(parsed(op.value), functions, names)
     count = len(op.operands)
     lines = [
         f"    case {code}:",
@@ -302,7 +312,7 @@ def _nary_case(code: int, op: Op, functions: Mapping[str, str]) -> str:
         if not name.endswith("*"):
             names[name] = f"p[{len(stride)} * k][l]"
     sequences = _RowSequences(names)
-    value = expression(_parsed(op.value), functions, names, sequences)
+    value = expression(parsed(op.value), functions, names, sequences)
     lines = [f"    case {code}: {{"]
     for name, kind, element in sequences.loops:
         begin = "0.0" if kind == "sum" else "-INFINITY"
@@ -325,8 +335,7 @@ def kernel_codes() -> str:
     nary = " || ".join(f"op == {code}" for code, op in enumerate(TABLE) if op.is_nary)
     codes = {op.name: code for code, op in enumerate(TABLE)}
     return (
-        "/* Written by autograd_bp/program/c_text.py from the table in autograd_bp/ops.py. */\n"
-        f"enum {{ TABLE_IN_C = {EDITION} }};\n"
+        f"{WRITTEN_BY}\n{WHICH_TABLE}\n"
         f"enum {{ DOT = {codes['dot']}, SUM_OF = {codes['sum_of']} }};\n"
         f"static const int operand_count[] = {{{counts}}};\n"
         f"static inline int is_nary(int op) {{ return {nary}; }}\n"
