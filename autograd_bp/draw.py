@@ -580,7 +580,7 @@ class _Rendering:
         unless ``cleanup``. Other options are those of `pipe`.
         """
         if outfile is None and Path(filename or "").suffix.lower() in PICTURES:
-            filename, outfile = None, filename
+            outfile = filename
         if outfile is None:
             source = Path(self.directory if directory is None else directory) / (
                 self.filename if filename is None else filename

@@ -1050,13 +1050,9 @@ def sum_of(x: Iterable[Number]) -> Any:
     >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
     6.0
     """
-    i: cython.Py_ssize_t
     details: _Details = _row(x, SUM_OF)
-    partials: cython.p_double = details.partials
-    n: cython.Py_ssize_t = len(details.operands)
-    for i in range(n):
-        partials[i] = 1.0
-    return _result(SUM_OF, partials[n], details)
+    total: float = _sum(details, 1.0)
+    return _result(SUM_OF, total, details)
 
 
 def mean(x: Iterable[Number]) -> Any:
@@ -1065,16 +1061,23 @@ def mean(x: Iterable[Number]) -> Any:
     >>> mean([Value(1.0), 2.0, Value(6.0)]).data
     3.0
     """
-    i: cython.Py_ssize_t
     details: _Details = _row(x, MEAN)
+    n: float = float(len(details.operands))
+    if n == 0.0:
+        raise ValueError("mean of no numbers: x is empty")
+    total: float = _sum(details, 1.0 / n)
+    return _result(MEAN, total / n, details)
+
+
+@cython.cfunc
+def _sum(details: _Details, partial: float) -> float:
+    """The sum that `_row` found; the partial takes the numbers' place."""
+    i: cython.Py_ssize_t
     partials: cython.p_double = details.partials
     n: cython.Py_ssize_t = len(details.operands)
-    if n == 0:
-        raise ValueError("mean of no numbers: x is empty")
-    partial: float = 1.0 / n
     for i in range(n):
         partials[i] = partial
-    return _result(MEAN, partials[n] / n, details)
+    return partials[n]
 
 
 def logsumexp(x: Iterable[Number]) -> Any:

@@ -69,6 +69,14 @@ def result_of_a_row(engine, op, operands, mask):
     return repr(y), repr(y.operands), repr(y.local_grads)
 
 
+def assert_equal_rows(interpreted, op, operands):
+    for mask in range(1, 1 << len(operands)):
+        result, same = (
+            result_of_a_row(engine, op, operands, mask) for engine in (compiled, interpreted)
+        )
+        assert result == same, (operands, mask)
+
+
 def test_the_rows_are_c():
     assert compiled.rows_in_c
 
@@ -78,21 +86,13 @@ def test_the_rows_are_c():
 def test_every_row_on_any_floats(interpreted, op, data):
     """Rows that were made C give what the same rows give in Python, bit for bit."""
     operands = [data.draw(st.floats() | st.floats(-4, 4)) for _ in op.operands]
-    for mask in range(1, 1 << len(operands)):
-        outcomes = [
-            result_of_a_row(engine, op, operands, mask) for engine in (compiled, interpreted)
-        ]
-        assert outcomes[0] == outcomes[1], mask
+    assert_equal_rows(interpreted, op, operands)
 
 
 @pytest.mark.parametrize("op", SCALAR, ids=name_of)
 def test_every_row_at_special_points(interpreted, op):
     for operands in special_points(op):
-        for mask in range(1, 1 << len(operands)):
-            outcomes = [
-                result_of_a_row(engine, op, operands, mask) for engine in (compiled, interpreted)
-            ]
-            assert outcomes[0] == outcomes[1], (operands, mask)
+        assert_equal_rows(interpreted, op, operands)
 
 
 def test_they_accumulate_in_the_same_order(interpreted):

@@ -20,24 +20,22 @@ __all__ = ["compiled", "kernel", "run_rows", "run_slots"]
 
 kernel: Any = None
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") != "1":
+    _lack: tuple[str, str] | None = None
     try:
         kernel = import_module("autograd_bp.program.kernel")
     except ImportError:
-        warnings.warn(
-            "the kernel of autograd_bp.program is not compiled here: NumPy runs programs instead, "
-            "several times slower. Install a C compiler, then autograd-bp again.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _lack = "is not compiled here", "Install a C compiler, then autograd-bp again."
     else:
         if kernel.edition != EDITION:
             kernel = None
-            warnings.warn(
-                "the kernel of autograd_bp.program was compiled from another ops.py than the one "
-                "in use: NumPy runs programs instead, several times slower. Install again.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            _lack = "was compiled from another ops.py than the one in use", "Install again."
+    if _lack:
+        warnings.warn(
+            f"the kernel of autograd_bp.program {_lack[0]}: NumPy runs programs instead, "
+            f"several times slower. {_lack[1]}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 compiled: bool = kernel is not None
 """Whether programs run in the compiled kernel; else NumPy runs them, several times slower."""

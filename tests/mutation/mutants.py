@@ -111,9 +111,8 @@ def mutants(path: str, source: str, excluded: set[int]) -> list[Mutant]:
                 continue
             seen.add(meaning)
             text = "".join([*lines[: piece.first - 1], after, *lines[piece.last :]])
-            texts = (before, after) if row is None else (row.before, row.after)
-            name = None if row is None else row.name
-            mutant = Mutant(path, operator, line, last_line, piece.name, *texts, text, name)
+            name, was, now = row or (None, before, after)
+            mutant = Mutant(path, operator, line, last_line, piece.name, was, now, text, name)
             found[mutant.id] = mutant
     return list(found.values())
 
