@@ -33,7 +33,6 @@ class Use(NamedTuple):
     """What `others` does besides."""
     weights: int = 1
     """In each pair."""
-    has_target: bool = True
 
 
 def _twice(function: Callable[[float], float], numbers: tuple[float, ...]) -> None:
@@ -69,8 +68,8 @@ def _uses(n: int) -> dict[str, Use]:
             lambda: _twice(math.exp, x),
             lambda: _twice(math.fabs, x),
         ),
-        "softmax: tuple (2n nodes)": Use(lambda: dot(softmax(w), x), has_target=False),
-        "peer: sum of products (2n nodes)": Use(lambda: sum(map(mul, w, x)), has_target=False),
+        "softmax: tuple (2n nodes)": Use(lambda: dot(softmax(w), x)),
+        "peer: sum of products (2n nodes)": Use(lambda: sum(map(mul, w, x))),
     }
 
 
@@ -113,7 +112,7 @@ def main() -> None:
                 f"{last['forward']:.1f}",
                 f"{others:.1f}" if use.others else "",
                 f"{last['both'] - others:.1f}",
-                TARGET if use.has_target else "",
+                "" if name.startswith("peer") else TARGET,
             ]
         )
     print_table(
