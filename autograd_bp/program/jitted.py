@@ -69,7 +69,7 @@ class Jitted:
         self._owner: Same | None = None  # the object, of a method
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._lock = threading.Lock()
-        update_wrapper(self, f)
+        update_wrapper(self, f, updated=())  # not the fields of another one
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """f of the arguments; on Values a graph, as f itself gives."""
