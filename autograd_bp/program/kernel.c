@@ -208,7 +208,13 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
     const int32_t *indices = v[2].buf, *splats = v[3].buf, *output_row = v[8].buf;
     double *slots = v[4].buf, *out = v[5].buf, *sums = v[6].buf;
     Py_ssize_t splat_count = v[3].len / 8, outputs = v[8].len / 4;
-    Py_ssize_t kept = v[5].shape[0], lanes = v[ARRAYS].shape[0];
+    Py_ssize_t kept = v[5].shape[0], lanes = v[ARRAYS].shape[0], inputs = 0;
+    for (Py_ssize_t i = ARRAYS; i < arrays; i++)
+        inputs += v[i].ndim == 2 && v[i].shape[0] == lanes ? v[i].shape[1] : row_count + 1;
+    if (inputs > row_count) {
+        PyErr_SetString(PyExc_ValueError, "the lanes do not fit the plan");
+        goto done;
+    }
     Py_BEGIN_ALLOW_THREADS
     Room room = room_in(&v[7]);
     version->slots(slot_step, slot_step + v[0].len / sizeof(Step), indices, slots, room);
@@ -230,9 +236,10 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
                 memcpy(out + i * lanes + begin, rows + (size_t)output_row[i] * stride, size * 8);
     }
     Py_END_ALLOW_THREADS
+done:
     for (Py_ssize_t i = 0; i < arrays; i++) PyBuffer_Release(&v[i]);
     PyMem_Free(v);
-    Py_RETURN_NONE;
+    return inputs > row_count ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *py_use(PyObject *self, PyObject *name)
