@@ -75,10 +75,24 @@ class Program:
         self.name = name
         self._derived: dict[Any, Any] = {}
         self._plans: dict[Any, Plan] = {}
+        self._check_sizes()
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be made again travels with nobody.
         return self.frozen().__dict__ | {"_derived": {}, "_plans": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        found = len(self.instructions.inputs), len(self.instructions.outputs)
+        sizes = sum([layout.size for layout in self.arguments]), self.result.size
+        if found != sizes:
+            raise ValueError(
+                f"arguments and result have {sizes[0]} and {sizes[1]} numbers, but the "
+                f"instructions {found[0]} inputs and {found[1]} outputs"
+            )
 
     # --- what it computes -------------------------------------------------------------------------
 
