@@ -58,7 +58,7 @@ class Layout:
         ):
             out[:] = tree
             return
-        for leaf, (shape, start, stop) in zip(self._leaves(tree), self.parts, strict=True):
+        for leaf, (shape, start, stop) in zip(self.leaves(tree), self.parts, strict=True):
             if shape is None:
                 out[start] = leaf if type(leaf) is float else _number(leaf, self.name)
             else:
@@ -84,7 +84,7 @@ class Layout:
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
             )
-        leaves = self._leaves(tree)
+        leaves = self.leaves(tree)
         arrays = [_array(leaf, self.name) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
@@ -113,7 +113,8 @@ class Layout:
             return tuple(leaves)
         return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
-    def _leaves(self, tree: Any) -> list[Any]:
+    def leaves(self, tree: Any) -> list[Any]:
+        """The leaves of an argument, if it has the structure of the example."""
         if self.spec is None:
             return [tree]
         import optree
