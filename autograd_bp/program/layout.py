@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 
 from autograd_bp.program.instructions import Floats
-from autograd_bp.trees import flatten
+from autograd_bp.trees import flatten, is_array, number, of_reals
 from autograd_bp.value import Value
 
 __all__ = ["Layout"]
@@ -49,7 +48,7 @@ class Layout:
     def read(self, tree: Any, out: Floats) -> None:
         """Write the numbers of an argument into ``out``, of shape (size,)."""
         if self.spec is None:
-            out[0] = _number(tree, self.name)
+            out[0] = tree if type(tree) is float else self.number_in(tree)
             return
         if (
             type(tree) is self._sequence
@@ -60,32 +59,29 @@ class Layout:
             return
         for leaf, (shape, start, stop) in zip(self.leaves(tree), self.parts, strict=True):
             if shape is None:
-                out[start] = leaf if type(leaf) is float else _number(leaf, self.name)
+                out[start] = leaf if type(leaf) is float else self.number_in(leaf)
             else:
-                array = _array(leaf, self.name)
-                if array.shape != shape:
-                    raise self._misfit(f"an array of shape {array.shape} in place of {shape}")
-                out[start:stop] = array.ravel()
+                out[start:stop] = self.array_in(leaf, shape).ravel()
 
     def read_lanes(self, tree: Any) -> Floats:
         """The numbers of an argument that may have a leading axis more than the example.
 
         Without it, of shape (size,). With it, of shape (lanes, size).
         """
-        is_array = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
-        if self._shape is not None and (is_array or not _holds_values(tree)):
-            array = tree if is_array else _array(tree, self.name)
+        is_plain = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
+        if self._shape is not None and (is_plain or not _holds_values(tree)):
+            array = tree if is_plain else self._array(tree)
             shape = array.shape
             if shape == self._shape:
                 return array if array.ndim == 1 else array.ravel()
             if shape[1:] == self._shape and shape:
                 return array if array.ndim == 2 else array.reshape(shape[0], self.size)
-            raise self._misfit(
+            raise self.misfit(
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
             )
         leaves = self.leaves(tree)
-        arrays = [_array(leaf, self.name) for leaf in leaves]
+        arrays = [self._array(leaf) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
             return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
@@ -93,7 +89,7 @@ class Layout:
                  for a, s in zip(arrays, shapes, strict=True)}  # fmt: skip
         if len(lanes) != 1 or -1 in lanes:
             found = ", ".join(str(array.shape) for array in arrays)
-            raise self._misfit(f"leaves of shapes {found}; all or none have the lanes' axis")
+            raise self.misfit(f"leaves of shapes {found}; all or none have the lanes' axis")
         (n,) = lanes
         return np.concatenate([a.reshape(n, -1) for a in arrays], axis=1)
 
@@ -121,10 +117,61 @@ class Layout:
 
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
         if spec != self.spec:
-            raise self._misfit(f"{spec} in place of {self.spec}")
+            raise self.misfit(f"a {type(tree).__name__}, {spec}, in place of {self.spec}")
         return leaves
 
-    def _misfit(self, got: str) -> ValueError:
+    def number_in(self, leaf: Any) -> float:
+        """The leaf in the place of a number by itself."""
+        if is_array(leaf):
+            array = of_reals(leaf, self.name)
+            if array.shape:
+                raise self.misfit(f"an array of shape {array.shape} in place of a number")
+            leaf = array.item()
+        found = number(self._no_branch(leaf), self.name)
+        return found.data if isinstance(found, Value) else found
+
+    def array_in(self, leaf: Any, shape: tuple[int, ...]) -> Floats:
+        """The leaf in the place of an array of this shape."""
+        array = self._array(leaf)
+        if array.shape != shape:
+            raise self.misfit(f"an array of shape {array.shape} in place of {shape}")
+        return array
+
+    def _array(self, leaf: Any) -> Floats:
+        """The leaf as an array: one, a number, or nested lists that are like one."""
+        if type(leaf) is np.ndarray and leaf.dtype is FLOAT64:
+            return leaf
+        array: Floats = of_reals(leaf if is_array(leaf) else self._of_lists(leaf), self.name)
+        if array.dtype == FLOAT64:
+            return array
+        numbers = [number(x, self.name) for x in array.ravel().tolist()]
+        data = [x.data if isinstance(x, Value) else x for x in numbers]
+        return np.array(data, float).reshape(array.shape)
+
+    def _of_lists(self, tree: Any) -> Any:
+        """A number, or nested lists, as an array, all leaves looked at."""
+        if not isinstance(tree, (list, tuple)):
+            return np.asarray(number(self._no_branch(tree), self.name))
+        items: Any = tree
+        kinds = set(map(type, items))
+        while kinds and kinds <= {list, tuple}:
+            items = list(chain.from_iterable(items))
+            kinds = set(map(type, items))
+        if not kinds <= {float, int}:
+            flatten(items, self.name)
+        try:
+            return np.asarray(tree)
+        except ValueError:  # NumPy's of what is no array
+            raise self.misfit("nested lists of different lengths") from None
+
+    def _no_branch(self, leaf: Any) -> Any:
+        spec = _spec(leaf)
+        if spec is not None and not spec.is_leaf():
+            raise self.misfit(f"a {type(leaf).__name__} in place of a number")
+        return leaf
+
+    def misfit(self, got: str) -> ValueError:
+        """The error for an argument of another structure."""
         return ValueError(
             f"{self.name} must have the structure of the example that was traced; got {got}. "
             "Trace again for another structure, or use jit, which does so by itself."
@@ -162,18 +209,3 @@ def _holds_values(tree: Any) -> bool:
     while isinstance(tree, (list, tuple)) and tree:
         tree = tree[0]
     return isinstance(tree, Value)
-
-
-def _number(x: Any, name: str) -> float:
-    return x.data if isinstance(x, Value) else float(flatten([x], name).numbers[0])
-
-
-def _array(leaf: Any, name: str) -> Floats:
-    if isinstance(leaf, np.ndarray) and leaf.dtype == FLOAT64:
-        return leaf
-    array = np.asarray(leaf)
-    if array.dtype.kind not in "fiub":
-        numbers: Sequence[Any] = flatten(array if array.ndim else [leaf], name).numbers
-        data = [x.data if isinstance(x, Value) else x for x in numbers]
-        return np.array(data, float).reshape(array.shape)
-    return array.astype(float)

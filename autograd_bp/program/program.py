@@ -16,6 +16,7 @@ from autograd_bp.program.instructions import Builder, Floats, Instructions
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
+from autograd_bp.trees import positions, whole
 
 if TYPE_CHECKING:
     import graphviz
@@ -133,6 +134,8 @@ class Program:
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'reduce must be None, "sum" or "mean", got {reduce!r}')
+        if not whole(threads) or threads < 1:
+            raise ValueError(f"threads must be a whole number from 1 on, got {threads!r}")
         program = self.with_gradient(0) if grad else self
         return program._map(args, reduce, threads)
 
@@ -191,7 +194,9 @@ class Program:
 
     def with_gradient(self, argnums: int | Sequence[int] = 0) -> Program:
         """The program of ``(value, gradient)``."""
-        key = "gradient", argnums if isinstance(argnums, int) else tuple(argnums)
+        if type(argnums) is not int:
+            argnums = positions(argnums, len(self.arguments), "arguments of the program")
+        key = "gradient", argnums
         found = self._derived.get(key)
         if found is None:
             found = self._once(key, lambda: self._make_gradient(argnums))
@@ -201,7 +206,7 @@ class Program:
         self._need_one_number("value_and_grad")
         several = [argnums] if isinstance(argnums, int) else list(argnums)
         chosen = [self.arguments[self._position(i)] for i in several]
-        inputs = np.concatenate([self._inputs(i) for i in several])
+        inputs = np.concatenate([self.instructions.inputs[:0], *map(self._inputs, several)])
         builder = Builder(self.instructions)
         grads = pull_back(self.instructions, builder, [builder.constant(1.0)], inputs)
         trees = [layout.nest(np.zeros(layout.size)) for layout in chosen]
@@ -210,7 +215,8 @@ class Program:
 
     def with_jacobian(self, argnums: int = 0) -> Program:
         """The program of the matrix ∂result/∂argument, by whichever mode takes fewer sweeps."""
-        return self._once(("jacobian", argnums), lambda: self._make_jacobian(argnums))
+        at = self._position(argnums)
+        return self._once(("jacobian", at), lambda: self._make_jacobian(at))
 
     def _make_jacobian(self, argnums: int) -> Program:
         inputs = self._inputs(argnums)
@@ -228,7 +234,8 @@ class Program:
 
     def with_hvp(self, argnums: int = 0) -> Program:
         """The program of Hessian times tangent; the tangent is one more argument, the last."""
-        return self._once(("hvp", argnums), lambda: self._make_hvp(argnums))
+        at = self._position(argnums)
+        return self._once(("hvp", at), lambda: self._make_hvp(at))
 
     def _make_hvp(self, argnums: int) -> Program:
         first = self.with_gradient(argnums)
@@ -269,13 +276,11 @@ class Program:
             )
 
     def _position(self, argnums: int) -> int:
-        n = len(self.arguments)
-        if not isinstance(argnums, int) or not -n <= argnums < n:
-            raise ValueError(
-                f"argnums must name arguments of the program, of which there are {n}; "
-                f"got {argnums!r}"
-            )
-        return argnums % n
+        """Which argument this one is, for what takes one only."""
+        found = positions(argnums, len(self.arguments), "arguments of the program")
+        if not isinstance(found, int):
+            raise ValueError(f"argnums must name one argument here, got {argnums!r}")
+        return found
 
     def _inputs(self, argnums: int) -> Any:
         at = self._position(argnums)

@@ -12,6 +12,7 @@ import math
 import operator
 from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from autograd_bp.program.lanes import evaluate, operand_count, product
 from autograd_bp.program.plan import PRODUCT, Plan
 from autograd_bp.program.reading import ArrayReading, selected
 from autograd_bp.special import _BERNOULLI
+from autograd_bp.value import Value
 
 if TYPE_CHECKING:
+    from autograd_bp.program.layout import Layout
     from autograd_bp.program.program import Program
 
 __all__ = ["to_jax"]
@@ -31,7 +34,6 @@ __all__ = ["to_jax"]
 def to_jax(program: Program) -> Callable[..., Any]:
     """What `Program.to_jax` does."""
     try:
-        import jax
         import jax.numpy as jnp
     except ImportError:
         raise ImportError("to_jax needs JAX; install it with: pip install jax") from None
@@ -40,9 +42,9 @@ def to_jax(program: Program) -> Callable[..., Any]:
 
     def function(*args: Any) -> Any:
         leaves = [
-            leaf
+            _checked(leaf, shape, layout)
             for layout, arg in zip(program._matching(args), args, strict=True)
-            for leaf in layout.leaves(arg)
+            for leaf, (shape, _, _) in zip(layout.leaves(arg), layout.parts, strict=True)
         ]
         dtype = jnp.result_type(*leaves, float)  # floats from ints
         rows, (multiply, _) = _rows(dtype), _matrix_products()
@@ -58,10 +60,41 @@ def to_jax(program: Program) -> Callable[..., Any]:
                 continue
             count = operand_count(code, k)
             which = plan.indices[at : at + n * count].reshape(count, n).T
-            slots = slots.at[out : out + n].set(evaluate(lambda op: rows[op.name], code, k, slots[which]))
+            slots = slots.at[out : out + n].set(
+                evaluate(lambda op: rows[op.name], code, k, slots[which])
+            )
         return _nested(program, slots[plan.same_slots])
 
     return function
+
+
+def _checked(leaf: Any, shape: tuple[int, ...] | None, layout: Layout) -> Any:
+    """A leaf of an argument, which keeps its type if it is JAX's, or NumPy's of floats."""
+    import jax
+    import jax.numpy as jnp
+
+    if isinstance(leaf, jax.Array):
+        if not (
+            jnp.issubdtype(leaf.dtype, jnp.floating) or jnp.issubdtype(leaf.dtype, jnp.integer)
+        ):
+            raise TypeError(
+                f"{layout.name} must hold arrays of real numbers, got one of dtype {leaf.dtype}; "
+                "x.astype(float) has 1.0 and 0.0 for bools"
+            )
+        if leaf.shape != (shape or ()):
+            raise layout.misfit(f"an array of shape {leaf.shape} in place of {shape or 'a number'}")
+        return leaf
+    if isinstance(leaf, Value) or (isinstance(leaf, np.ndarray) and leaf.dtype.hasobject):
+        raise TypeError(
+            f"{layout.name} must hold numbers and arrays of JAX here, got a {type(leaf).__name__}; "
+            "call the program itself on Values"
+        )
+    number = layout.number_in(leaf) if shape is None else layout.array_in(leaf, shape)
+    is_narrow = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype in (
+        np.float16,
+        np.float32,
+    )
+    return leaf if is_narrow else number
 
 
 def _nested(program: Program, numbers: Any) -> Any:
@@ -71,6 +104,8 @@ def _nested(program: Program, numbers: Any) -> Any:
 
 
 # --- the chain rule ------------------------------------------------------------------------------
+
+_INTERPRETERS = ("jax.interpreters.ad", "jax.interpreters.batching", "jax.interpreters.mlir")
 
 
 def _bilinear(
@@ -84,7 +119,8 @@ def _bilinear(
     """
     import jax
     from jax.extend.core import Primitive
-    from jax.interpreters import ad, batching, mlir
+
+    ad, batching, mlir = map(import_module, _INTERPRETERS)
 
     def shaped(d: Any, t: Any) -> Any:
         found = jax.eval_shape(product, d, t)
@@ -98,7 +134,7 @@ def _bilinear(
         front = [batching.bdim_at_front(x, d, n) for x, d in zip(args, dims, strict=True)]
         return this.bind(*front), 0
 
-    this = Primitive(name)
+    this: Any = Primitive(name)
     this.def_impl(product)
     this.def_abstract_eval(shaped)
     mlir.register_lowering(this, mlir.lower_fun(product, multiple_results=False))
@@ -180,14 +216,12 @@ class _Reading(ArrayReading):
 
 
 class _Adapt(ast.NodeTransformer):
-    _NAMES = {ast.Mult: "product", ast.Div: "quotient"}
-
     def __init__(self, least: float | None) -> None:
         self.least = least
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
-        name = self._NAMES.get(type(node.op))
+        name = {ast.Mult: "product", ast.Div: "quotient"}.get(type(node.op))
         return ast.Call(ast.Name(name, ast.Load()), [node.left, node.right], []) if name else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
@@ -202,14 +236,14 @@ def _rows(dtype: Any) -> dict[str, Callable[..., Any]]:
     """Each row as a function of JAX's arrays of this precision, with the row's derivatives."""
     import jax.numpy as jnp
 
-    info = jnp.finfo(dtype)
+    info: Any = jnp.finfo(dtype)  # type: ignore[no-untyped-call]
     least = None if dtype == np.float64 else float(info.tiny / info.eps)
     plain = _arithmetic()
     values = _Reading(plain | {"product": operator.mul, "quotient": operator.truediv}, least)
     rows: dict[str, Callable[..., Any]] = {}
     for op in TABLE:
         if op.operands:
-            rows[op.name] = _row(op, values.value(op), lambda op=op: slopes.partials(op))
+            rows[op.name] = _row(op, values, lambda: slopes)
 
     def or_number(name: str, of_numbers: Callable[..., Any]) -> Callable[..., Any]:
         def function(a: Any, b: Any) -> Any:
@@ -222,13 +256,11 @@ def _rows(dtype: Any) -> dict[str, Callable[..., Any]]:
     functions["pow"] = rows["**"]
     functions["product"] = or_number("*", operator.mul)
     functions["quotient"] = or_number("/", operator.truediv)
-    slopes = _Reading(plain | functions, least)
+    slopes: ArrayReading = _Reading(plain | functions, least)
     return rows
 
 
-def _row(
-    op: Op, value: Callable[..., Any], slopes: Callable[[], list[Callable[..., Any]]]
-) -> Callable[..., Any]:
+def _row(op: Op, values: ArrayReading, slopes: Callable[[], ArrayReading]) -> Callable[..., Any]:
     import jax
     import jax.numpy as jnp
     from jax.custom_derivatives import SymbolicZero
@@ -239,13 +271,13 @@ def _row(
     # A row with sequences has one more argument: how long they are.
     @partial(jax.custom_jvp, nondiff_argnums=(count,) * op.is_nary)
     def row(*given: Any) -> Any:
-        return jnp.asarray(value(*given), jnp.result_type(*given[:count]))
+        return jnp.asarray(values.value(op)(*given), jnp.result_type(*given[:count]))
 
     def rule(*given: Any) -> tuple[Any, Any]:
         *n, operands, tangents = given
         y = row(*operands, *n)
         total = jnp.zeros_like(y)
-        columns = zip(op.operands, op.d, slopes(), tangents, strict=True)
+        columns = zip(op.operands, op.d, slopes().partials(op), tangents, strict=True)
         for name, text, slope, t in columns:
             if text != "0.0" and type(t) is not SymbolicZero:
                 term = carry(slope(*operands, y, *n), t)
@@ -297,7 +329,7 @@ def _polygamma(n: Any, x: Any) -> Any:
     reflected = _hurwitz(n, left) + sign * _hurwitz(n, right) - sign * of_beyond
     high = sign * jnp.where(x > 0, of_beyond, reflected)
     high = jnp.where(x == jnp.inf, 0.0, high)
-    inside = (0 <= n) & (n <= 100) & (n == jnp.floor(n)) & ((x > 0) | (x != jnp.floor(x)))
+    inside = (n >= 0) & (n <= 100) & (n == jnp.floor(n)) & ((x > 0) | (x != jnp.floor(x)))
     return jnp.where(inside, jnp.where(n == 0, special.digamma(x), high), jnp.nan)
 
 
