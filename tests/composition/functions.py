@@ -6,6 +6,7 @@ truth is mpmath's differences of that function: nothing of the engine has a part
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -75,16 +76,15 @@ FUNCTIONS = [
 
 @cache
 def partial(true, at, orders):
-    """A partial derivative, by central differences of mpmath's at 60 digits."""
-    with mp.workdps(60):
+    """A partial derivative, by differences in mpmath's arithmetic, of many digits."""
+    with mp.workdps(40):
         point = tuple(map(mp.mpf, at))
-        return +mp.diff(true, point, orders) if any(orders) else +true(*point)
+        return float(mp.diff(true, point, orders) if any(orders) else true(*point))
 
 
 def value_of(polynomial, true, at):
-    """What a sum of partial derivatives is at a point, as a float."""
-    with mp.workdps(60):
-        return float(mp.fsum(c * partial(true, at, orders) for orders, c in polynomial.items()))
+    """What a sum of partial derivatives is at a point."""
+    return math.fsum(c * partial(true, at, orders) for orders, c in polynomial.items())
 
 
 def plus(*several):

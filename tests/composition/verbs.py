@@ -207,9 +207,7 @@ def _program_map(f, made):
     program = _program(f, made)
 
     def call(*args):
-        lanes = [[np.array([x, 0.5 * x]) for x in a] if isinstance(a, list)
-                 else np.array([a, 0.5 * a]) for a in args]  # fmt: skip
-        return _first_lane(program.map(*lanes))
+        return _first_lane(program.map(*(np.array([x, x]) for x in args)))
 
     return call
 
@@ -272,13 +270,32 @@ def compiled(text, header):
 
 
 def _make_to_jax(f, made):
-    function = _program(f, made).to_jax()
-    return lambda *args: [x.tolist() for x in jax.tree.leaves(function(*args))]
+    return _in_jax(_program(f, made), lambda function: function)
 
 
 def _make_jax_grad(f, made):
-    derivative = jax.value_and_grad(_program(f, made).to_jax(), argnums=made.argnums)
-    return lambda *args: [float(x) for x in jax.tree.leaves(derivative(*args))]
+    return _in_jax(
+        _program(f, made), lambda function: jax.value_and_grad(function, argnums=made.argnums)
+    )
+
+
+_seen_by_jax: dict[Any, Any] = {}
+
+
+def _in_jax(program, transform):
+    """JAX's answers, which take long, are kept: a program is its listing."""
+    function = transform(program.to_jax())
+    name = str(program), transform.__code__
+
+    def call(*args):
+        if any(isinstance(x, Value) for x in flat(args)):
+            return function(*args)
+        key = name, repr(args)
+        if key not in _seen_by_jax:
+            _seen_by_jax[key] = [float(x) for x in jax.tree.leaves(function(*args))]
+        return _seen_by_jax[key]
+
+    return call
 
 
 def _make_custom(f, made):
