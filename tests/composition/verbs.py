@@ -172,7 +172,8 @@ def _make_gradients(f, made):
 def _make_backward(f, made):
     def call(*args):
         nodes, given = _on_nodes(made, args)
-        f(*given).backward(create_graph=True)
+        y = f(*given)
+        (y if isinstance(y, Value) else Value(y)).backward(create_graph=True)
         return [x.grad for x in nodes]
 
     return call
