@@ -25,7 +25,7 @@ from typing import Any
 from autograd_bp import functions
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
-from autograd_bp.trees import Flat, Tree, blocks, flatten, together
+from autograd_bp.trees import Flat, Tree, blocks, flatten, together, without_nodes
 from autograd_bp.value import (
     Number,
     Value,
@@ -78,7 +78,7 @@ def is_inside() -> bool:
 # --- the table read on nodes ---------------------------------------------------------------------
 
 
-def _everywhere(op: Op) -> Callable[..., Number]:
+def everywhere(op: Op) -> Callable[..., Number]:
     """An operation as derivatives need it: beyond its domain as IEEE 754 has it, and no error."""
 
     def function(*operands: Number) -> Number:
@@ -104,7 +104,7 @@ def _real(x: Number) -> float:
 
 def _node_arithmetic() -> dict[str, Any]:
     named = {name: getattr(functions, name) for name in functions.__all__}
-    bounded = {op.name: _everywhere(op) for op in TABLE if op.domain and not op.is_nary}
+    bounded = {op.name: everywhere(op) for op in TABLE if op.domain and not op.is_nary}
     named |= {name: bounded[name] for name in named if name in bounded}
     return named | {
         "div": bounded["/"],
@@ -426,7 +426,8 @@ def value_and_grad(
     """A function that returns f's value and its gradient, in the structure of the argument.
 
     ``argnums``: which positional argument to differentiate, or several (then the gradients are
-    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``.
+    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``, with
+    numbers for the Values in aux.
     Costs one reverse sweep, however many inputs.
 
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
@@ -440,6 +441,8 @@ def value_and_grad(
         y = _one_output(result, "grad")
         gradient = call.inputs_tree.build(call.sweep([y]).pull_back([1.0]))
         value = call.plain(y)
+        if has_aux and not call.nested:
+            aux = without_nodes(aux)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return transformed

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from autograd_bp.value import Number, Value
 
-__all__ = ["Flat", "Tree", "blocks", "flatten", "together"]
+__all__ = ["Flat", "Tree", "blocks", "flatten", "together", "without_nodes"]
 
 Tree: TypeAlias = Any
 """A number, a NumPy array, or lists, tuples and dicts of them."""
@@ -26,7 +26,7 @@ class Flat:
     def __init__(self, numbers: list[Number], shapes: list[tuple[int, ...] | None], spec: Any):
         self.numbers = numbers
         self.shapes = shapes  # of each leaf; None: a number by itself
-        self._spec = spec
+        self.spec = spec
 
     @property
     def sizes(self) -> list[int]:
@@ -35,7 +35,7 @@ class Flat:
 
     def is_like(self, other: Flat) -> bool:
         """Whether the two have the same structure."""
-        same: bool = self._spec == other._spec
+        same: bool = self.spec == other.spec
         return same and self.shapes == other.shapes
 
     def build(self, numbers: Sequence[Any]) -> Tree:
@@ -51,8 +51,8 @@ class Flat:
         """How each number is reached from the tree: ``args[0]['w'][1]``."""
         paths = (
             [""]
-            if self._spec is None
-            else ["".join(f"[{key!r}]" for key in path) for path in self._spec.paths()]
+            if self.spec is None
+            else ["".join(f"[{key!r}]" for key in path) for path in self.spec.paths()]
         )
         names: list[str] = []
         for path, shape in zip(paths, self.shapes, strict=True):
@@ -62,7 +62,7 @@ class Flat:
 
     def nest(self, leaves: Sequence[Any]) -> Tree:
         """The tree with these leaves in the place of its own."""
-        return leaves[0] if self._spec is None else self._spec.unflatten(leaves)
+        return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
 
 def flatten(tree: Tree, name: str) -> Flat:
@@ -91,12 +91,33 @@ def flatten(tree: Tree, name: str) -> Flat:
     return Flat(numbers, shapes, spec)
 
 
+def without_nodes(tree: Tree) -> Tree:
+    """The tree with the data of Values in their place; what is no number stays as it is.
+
+    >>> without_nodes({"y": Value(2.0), "name": "a"})
+    {'y': 2.0, 'name': 'a'}
+    """
+    import optree
+
+    return optree.tree_map(_without_nodes, tree, none_is_leaf=True)
+
+
+def _without_nodes(leaf: Any) -> Any:
+    if isinstance(leaf, Value):
+        return leaf.data
+    if _is_array(leaf) and leaf.dtype == object:
+        numbers = [_without_nodes(x) for x in leaf.ravel()]
+        kind = float if all(isinstance(x, (int, float)) for x in numbers) else object
+        return _filled(numbers, kind).reshape(leaf.shape)
+    return leaf
+
+
 def together(flats: Sequence[Flat]) -> Flat:
     """A tuple of trees as one tree."""
     import optree
 
     leaf = optree.treespec_leaf(none_is_leaf=True)
-    specs = [leaf if flat._spec is None else flat._spec for flat in flats]
+    specs = [leaf if flat.spec is None else flat.spec for flat in flats]
     return Flat(
         [x for flat in flats for x in flat.numbers],
         [shape for flat in flats for shape in flat.shapes],
@@ -127,12 +148,16 @@ def blocks(rows: Flat, columns: Flat, matrix: Sequence[Sequence[Number]]) -> Tre
 def _leaf(numbers: Sequence[Any], shape: tuple[int, ...] | None) -> Any:
     if shape is None:
         return numbers[0]
+    holds_nodes = any(isinstance(x, Value) for x in numbers)
+    return _filled(numbers, object if holds_nodes else float).reshape(shape)
+
+
+def _filled(numbers: Sequence[Any], dtype: type) -> Any:
     import numpy as np
 
-    holds_nodes = any(isinstance(x, Value) for x in numbers)
-    array = np.empty(len(numbers), dtype=object if holds_nodes else float)
+    array: Any = np.empty(len(numbers), dtype)
     array[:] = numbers
-    return array.reshape(shape)
+    return array
 
 
 def _is_array(leaf: object) -> bool:

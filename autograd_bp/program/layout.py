@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.program.instructions import Floats
-from autograd_bp.trees import flatten
-from autograd_bp.value import Value
+from autograd_bp.trees import flatten, without_nodes
+from autograd_bp.value import Number, Value
 
-__all__ = ["Layout"]
+__all__ = ["HoldsValues", "Layout", "values_in", "without_values"]
 
 FLOAT64 = np.dtype(float)
+
+
+class HoldsValues(Exception):  # noqa: N818 (no error: the way on is another)
+    """Values stand where a row of numbers was to be read."""
 
 
 class Layout:
@@ -46,8 +50,18 @@ class Layout:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"example": []}
 
+    def numbers(self, tree: Any) -> list[Number]:
+        """The numbers and Values of an argument."""
+        flat = flatten(tree, self.name)
+        if flat.spec != self.spec or flat.shapes != self.shapes:
+            raise self._misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.spec}")
+        return flat.numbers
+
     def read(self, tree: Any, out: Floats) -> None:
-        """Write the numbers of an argument into ``out``, of shape (size,)."""
+        """Write the numbers of an argument into ``out``, of shape (size,).
+
+        Raises `HoldsValues` where a Value stands among them.
+        """
         if self.spec is None:
             out[0] = _number(tree, self.name)
             return
@@ -67,14 +81,15 @@ class Layout:
                     raise self._misfit(f"an array of shape {array.shape} in place of {shape}")
                 out[start:stop] = array.ravel()
 
-    def read_lanes(self, tree: Any) -> Floats:
+    def read_lanes(self, tree: Any, dtype: type = float) -> Any:
         """The numbers of an argument that may have a leading axis more than the example.
 
-        Without it, of shape (size,). With it, of shape (lanes, size).
+        Without it, of shape (size,). With it, of shape (lanes, size). Raises `HoldsValues` where
+        a Value stands among them, unless ``dtype`` is object.
         """
         is_array = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
-        if self._shape is not None and (is_array or not _holds_values(tree)):
-            array = tree if is_array else _array(tree, self.name)
+        if self._shape is not None:
+            array = tree if is_array else _array(tree, self.name, dtype)
             shape = array.shape
             if shape == self._shape:
                 return array if array.ndim == 1 else array.ravel()
@@ -85,7 +100,7 @@ class Layout:
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
             )
         leaves = self._leaves(tree)
-        arrays = [_array(leaf, self.name) for leaf in leaves]
+        arrays = [_array(leaf, self.name, dtype) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
             return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
@@ -156,23 +171,37 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _holds_values(tree: Any) -> bool:
-    """Whether the first leaf of nested lists is a Value."""
-    while isinstance(tree, (list, tuple)) and tree:
-        tree = tree[0]
-    return isinstance(tree, Value)
+def values_in(args: Sequence[Any]) -> list[Value]:
+    """The Values in arguments."""
+    flats = [flatten(arg, "argument") for arg in args if not _is_of_numbers(arg)]
+    return [x for flat in flats for x in flat.numbers if isinstance(x, Value)]
+
+
+def without_values(args: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments with the data of Values in their place."""
+    return tuple([arg if _is_of_numbers(arg) else without_nodes(arg) for arg in args])
+
+
+def _is_of_numbers(arg: Any) -> bool:
+    return isinstance(arg, np.ndarray) and arg.dtype != object
 
 
 def _number(x: Any, name: str) -> float:
-    return x.data if isinstance(x, Value) else float(flatten([x], name).numbers[0])
+    (number,) = flatten([x], name).numbers
+    if isinstance(number, Value):
+        raise HoldsValues
+    return number
 
 
-def _array(leaf: Any, name: str) -> Floats:
+def _array(leaf: Any, name: str, dtype: type = float) -> Any:
     if isinstance(leaf, np.ndarray) and leaf.dtype == FLOAT64:
         return leaf
     array = np.asarray(leaf)
-    if array.dtype.kind not in "fiub":
-        numbers: Sequence[Any] = flatten(array if array.ndim else [leaf], name).numbers
-        data = [x.data if isinstance(x, Value) else x for x in numbers]
-        return np.array(data, float).reshape(array.shape)
-    return array.astype(float)
+    if array.dtype.kind in "fiub":
+        return array.astype(float)
+    numbers: Sequence[Any] = flatten(array if array.ndim else [leaf], name).numbers
+    if dtype is float and any([isinstance(x, Value) for x in numbers]):  # noqa: C419 (as above)
+        raise HoldsValues
+    row: Any = np.empty(len(numbers), dtype)
+    row[:] = numbers
+    return row.reshape(array.shape)

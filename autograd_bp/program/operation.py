@@ -1,0 +1,110 @@
+"""A program as an operation on Values: to any graph it adds one node for each of its results.
+
+The local derivatives of such a node come from the program's own gradient or Jacobian, and those
+of higher order from the programs derived from these. In a trace, and where a program has too many
+results for that, its instructions are carried out on the Values instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bp.custom import Rule
+from autograd_bp.program.graph import replay
+from autograd_bp.program.layout import Layout
+from autograd_bp.value import Number, Value, is_recording, is_tracing, restore
+
+if TYPE_CHECKING:
+    from autograd_bp.program.program import Program
+
+__all__ = ["apply"]
+
+FEW = 16  # rows or columns of a Jacobian that are quicker than the instructions on nodes
+
+
+def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
+    """The results for these numbers and Values, one for each of the program's inputs."""
+    if is_tracing():
+        return replay(program.instructions, operands)
+    moves = tuple([isinstance(x, Value) for x in operands])
+    nodes = tuple([x for x in operands if isinstance(x, Value)])
+    point = [x.data for x in nodes]
+    fixed = [x for x in operands if not isinstance(x, Value)]
+    flat: Program = program.once(("flat", moves), lambda: _flat(program, moves))
+    m, n = flat.result.size, len(nodes)
+    if not is_recording():
+        return [Value(y) for y in _row(flat.value(point, fixed))]
+    if min(m, n) > FEW or (m > 1 and m * n > 4 * len(program.instructions.operand)):
+        return replay(program.instructions, operands)
+    rules = [_Applied(one, fixed) for one in flat.once("ones", lambda: _ones(flat))]
+    if m == 1:
+        y, row = rules[0].program.value_and_grad(point, fixed)
+        return [restore(rules[0], nodes, y, row)]
+    rows = flat.jacobian(point, fixed).tolist()
+    return [
+        restore(rule, nodes, y, row)
+        for rule, y, row in zip(rules, _row(flat.value(point, fixed)), rows, strict=True)
+    ]
+
+
+class _Applied(Rule):
+    """The operation of a node that is a program of one number, on operands and fixed numbers."""
+
+    def __init__(self, program: Program, fixed: list[float]) -> None:
+        super().__init__(program.name, lambda *operands: ())
+        self.program = program
+        self.fixed = fixed
+
+    def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
+        slopes = self.program.once("slopes", lambda: _slopes(self.program))
+        return apply(slopes, [*operands, *self.fixed])
+
+    def rates(
+        self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
+    ) -> list[float]:
+        point = [x.data if isinstance(x, Value) else x for x in operands]
+        change: list[float] = self.program.hvp(point, self.fixed, tangent=list(tangents))
+        return change
+
+
+def _flat(program: Program, moves: tuple[bool, ...]) -> Program:
+    """The program of two lists: the inputs that move, and the others."""
+    mask = np.array(moves, bool)
+    inputs = program.instructions.inputs
+    instructions = replace(
+        program.instructions, inputs=np.concatenate([inputs[mask], inputs[~mask]])
+    )
+    n = int(mask.sum())
+    arguments = _list(n, "operands"), _list(len(mask) - n, "fixed")
+    return program.twin(instructions, arguments, _list(program.result.size, "result"))
+
+
+def _ones(flat: Program) -> list[Program]:
+    """A program for each of the results."""
+    outputs = flat.instructions.outputs
+    return [
+        flat.twin(
+            replace(flat.instructions, outputs=outputs[i : i + 1]), flat.arguments, Layout(0.0, "y")
+        )
+        for i in range(len(outputs))
+    ]
+
+
+def _slopes(program: Program) -> Program:
+    """The gradient alone."""
+    both = program.with_gradient(0)
+    instructions = replace(both.instructions, outputs=both.instructions.outputs[1:])
+    return program.twin(instructions, program.arguments, _list(program.arguments[0].size, "slopes"))
+
+
+def _list(n: int, name: str) -> Layout:
+    return Layout([0.0] * n, name)
+
+
+def _row(result: Any) -> list[float]:
+    row: list[float] = result
+    return row
