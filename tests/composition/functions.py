@@ -31,6 +31,15 @@ class Function(NamedTuple):
     b: tuple[float, ...]
     as_list: bool = False
 
+    def __reduce__(self):
+        # A function that closes over this one is pickled in some cells. What mpmath hangs on
+        # would be copied, and mpmath is broken by that.
+        return _named, (self.name,)
+
+
+def _named(name):
+    return next(function for function in FUNCTIONS if function.name == name)
+
 
 def _dot(w, x):
     return mp.fsum(p * q for p, q in zip(w, x, strict=True))

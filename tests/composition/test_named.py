@@ -12,7 +12,7 @@ import pytest
 
 import autograd_bp as ab
 from autograd_bp import Value, grad, hessian, hvp, jacobian, jit, jvp, no_grad, trace, vjp
-from nn import MLP, fit
+from nn import MLP, Module, fit, mse
 
 REFUSED = (TypeError, ValueError, RuntimeError, AttributeError)
 # --- 1. contexts meeting a trace -----------------------------------------------------------------
@@ -40,7 +40,10 @@ def test_a_model_first_used_for_prediction():
     with no_grad():
         f([1.0, 2.0])
     x = [0.5, -1.0]
-    np.testing.assert_allclose(f(x), model(x).data, rtol=1e-12)
+    y = f(x)  # a graph, as the model's weights are Values from outside
+    assert y.data == pytest.approx(model(x).data, rel=1e-12)
+    y.backward()
+    assert all(w.grad != 0.0 for w in model.parameters()[-2:])
     np.testing.assert_allclose(f.value_and_grad(x)[1], grad(lambda x: model(x))(x), rtol=1e-12)
 
 
@@ -60,7 +63,7 @@ def test_a_function_decorated_with_no_grad_acts_as_detach_in_a_trace(make):
 def test_fit_within_no_grad_is_refused():
     model = MLP(1, [2, 1], seed=0)
     with no_grad(), pytest.raises(REFUSED, match="no_grad"):
-        fit(model, [[0.0], [1.0]], [0.0, 1.0], epochs=1)
+        fit(model, [[0.0], [1.0]], [0.0, 1.0], loss=mse, epochs=1, progress=False)
 
 
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
@@ -291,7 +294,7 @@ def test_fit_of_a_model_that_calls_a_jitted_function():
     def squash(x):
         return x * ab.sigmoid(x)
 
-    class Model:
+    class Model(Module):
         def __init__(self, squash):
             self.mlp = MLP(1, [2, 1], seed=0)
             self.squash = squash
@@ -306,7 +309,7 @@ def test_fit_of_a_model_that_calls_a_jitted_function():
     models = Model(squash), Model(lambda x: x * ab.sigmoid(x))
     before = [w.data for w in models[0].parameters()]
     for model in models:
-        fit(model, X, y, epochs=3)
+        fit(model, X, y, loss=mse, epochs=3, progress=False)
     after, plainly = ([w.data for w in model.parameters()] for model in models)
     assert after != before
     np.testing.assert_allclose(after, plainly, rtol=1e-9)
