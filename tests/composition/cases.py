@@ -67,14 +67,15 @@ def tower(verbs, function, mode, context):
             inner = at(x)
             y = inner.call(*inner.arguments(map(_moved, x) if mode == "moving" else last))
             if mode == "apart":
-                y = [x[0] * part for part in flat(y)]
-                y = y[0] if len(y) == 1 else y
+                y = inner.shaped([x[0] * part for part in flat(y)])
             return y
 
-        moves = [plus((1.0, by[i]), (0.5, by[h + i])) for i in range(h)]
-        made = at(first)._replace(
-            call=call, by=moves if mode == "moving" else by[:h], example=first
-        )
+        # A pickled function has copies of what it closes over, of which nothing passes to these.
+        seen = 0.0 if "pickled" in verbs[-1] and mode != "apart" else 1.0
+        moves = [
+            plus((seen, by[i]), (0.5 if mode == "moving" else 0.0, by[h + i])) for i in range(h)
+        ]
+        made = at(first)._replace(call=call, by=moves, example=first)
     if context.inside_off:
         made = made._replace(
             on=made.off, by=made.by if mode == "apart" else [{} for _ in made.by]

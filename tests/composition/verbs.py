@@ -28,7 +28,8 @@ class Made(NamedTuple):
 
     ``on`` is what its results are, ``off`` what they are where no graph is recorded; each is a
     polynomial. ``by`` are the derivatives by its numbers, as polynomials. It takes them in a list
-    with ``as_list``, else one by one; ``example`` is a point to trace it at.
+    with ``as_list``, else one by one; ``example`` is a point to trace it at. ``is_bare`` where it
+    gives one number, in no list.
     """
 
     call: Callable[..., Any]
@@ -37,6 +38,7 @@ class Made(NamedTuple):
     by: Sequence[dict]
     as_list: bool
     example: tuple[float, ...]
+    is_bare: bool = True
 
     def arguments(self, numbers):
         return (list(numbers),) if self.as_list else tuple(numbers)
@@ -47,13 +49,18 @@ class Made(NamedTuple):
 
     def as_number(self):
         """The same where it gives one number, else a sum of its results."""
-        if len(self.on) == 1:
+        if self.is_bare:
             return self
         return self._replace(
             call=lambda *args: weighted(self.call(*args)),
             on=[_sum(self.on)],
             off=[_sum(self.off)],
+            is_bare=True,
         )
+
+    def shaped(self, numbers):
+        """A list of results as this function gives them, or near enough."""
+        return numbers[0] if self.is_bare else numbers
 
 
 def _sum(polynomials):
@@ -83,7 +90,10 @@ class Verb(NamedTuple):
             "only where recorded": lambda: self.truth(made.off, nothing),
         }[self.records]()
         return made._replace(
-            call=self.make(made.call, made), on=self.truth(made.on, made.by), off=off
+            call=self.make(made.call, made),
+            on=self.truth(made.on, made.by),
+            off=off,
+            is_bare=made.is_bare and self.truth is _same,
         )
 
 
@@ -231,7 +241,7 @@ def _program_of_list(f, made):
 
 def _program_jacobian(f, made):
     program = _program_of_list(f, made)
-    return lambda *args: program.jacobian(flat(args))
+    return lambda *args: program.jacobian(flat(args)).tolist()
 
 
 def _program_hvp(f, made):
@@ -253,7 +263,7 @@ def _make_to_c(f, made):
         rows = [np.array([float(x) for x in flat(a)]) for a in args]
         y, room = np.zeros(m), np.zeros(work + 1)
         function(*(ctypes.c_void_p(x.ctypes.data) for x in (*rows, y, room)))
-        return y.tolist()
+        return made.shaped(y.tolist())
 
     return call
 
@@ -271,7 +281,8 @@ def compiled(text, header):
 
 
 def _make_to_jax(f, made):
-    return _in_jax(_program(f, made), lambda function: function)
+    function = _in_jax(_program(f, made), lambda function: function)
+    return lambda *args: made.shaped(function(*args))
 
 
 def _make_jax_grad(f, made):
