@@ -40,6 +40,8 @@ class Flat:
 
     def build(self, numbers: Sequence[Any]) -> Tree:
         """The tree with these numbers in the place of its own."""
+        if self.shapes.count(None) == len(self.shapes):
+            return self.nest(list(numbers))
         leaves: list[Any] = []
         start = 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
@@ -79,6 +81,8 @@ def flatten(tree: Tree, name: str) -> Flat:
     import optree  # here, so that ``import autograd_bp`` stays quick
 
     leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
+    if all([type(leaf) is float for leaf in leaves]):  # noqa: C419 (a list is quicker here)
+        return Flat(leaves, [None] * len(leaves), spec)
     numbers: list[Number] = []
     shapes: list[tuple[int, ...] | None] = []
     for leaf in leaves:
@@ -166,7 +170,7 @@ def _is_array(leaf: object) -> bool:
 
 
 def _number(x: Any, name: str) -> Number:
-    if isinstance(x, Value):
+    if isinstance(x, Value) or type(x) is float:
         return x
     try:
         return Value(x).data

@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from autograd_bp import compiled
 from nn import MLP, Adam, cross_entropy, fit, predict
+from nn.plots import written
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -42,13 +43,10 @@ def main(
     held_out = float(np.mean(np.array(predicted) == y_test))
     print(f"digits: held-out accuracy {held_out:.1%} on {len(X_test)} images")
 
-    out.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(y_test, predicted, ax=axes, cmap="Blues")
     axes.set(title=f"Handwritten digits, held out: {held_out:.1%} right")
-    figure.savefig(out / "digits_confusion.png", dpi=150)
-    plt.close(figure)
-    print(f"confusion matrix: {out / 'digits_confusion.png'}")
+    print(f"confusion matrix: {written(figure, out / 'digits_confusion.png')}")
     return held_out
 
 

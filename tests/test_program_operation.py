@@ -59,7 +59,7 @@ def number(x):
 # --- laws, on random programs --------------------------------------------------------------------
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 10**6), x=numbers, y=numbers, t=numbers)
 @pytest.mark.parametrize("made", [jit, lambda f: trace(f, POINT)], ids=["jit", "trace"])
 def test_a_program_is_the_function(made, seed, x, y, t):

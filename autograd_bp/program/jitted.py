@@ -10,9 +10,9 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
-from autograd_bp.program.arguments import Given, Same, given, static_parameters
+from autograd_bp.program.arguments import Given, Same, Static
 from autograd_bp.program.program import Program
-from autograd_bp.program.trace import argument_names, name_of, traced
+from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import is_inside
 from autograd_bp.value import Value, is_tracing
 
@@ -65,18 +65,19 @@ class Jitted:
             raise ValueError(f"cache_size must be a whole number from 1 on, got {cache_size!r}")
         self._f = f
         self._options = optimize, cache_size, static_argnums, static_argnames
-        self._positions, self._keywords = static_parameters(f, static_argnums, static_argnames)
+        self._static = Static(f, static_argnums, static_argnames)
         self._owner: Same | None = None  # the object, of a method
         self._programs: OrderedDict[Any, Program] = OrderedDict()
         self._lock = threading.Lock()
-        update_wrapper(self, f)
+        update_wrapper(self, f, updated=())  # not the fields of another one
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """f of the arguments; on Values a graph, as f itself gives."""
         if is_tracing():  # the trace around it takes in what f does
             return self._f(*args, **kwargs)
         call = self._arguments(args, kwargs)
-        return self._program(call).value(*call.dynamic)
+        program = self._program(call)
+        return program.value(*call.dynamic) if call.leaves is None else program.of(call.leaves)
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The program for arguments of this structure: from the cache, or traced now.
@@ -98,10 +99,7 @@ class Jitted:
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False
     ) -> Given:
-        if not kwargs and not self._positions and all([type(x) is float for x in args]):  # noqa: C419
-            return Given((self._owner, len(args)), list(args))  # the quickest
-        static = self._positions, self._keywords
-        return given(self._f, self._owner, args, kwargs, static, by_identity)
+        return Given(self._f, self._owner, args, kwargs, self._static, by_identity)
 
     def _program(self, call: Given) -> Program:
         with self._lock:
@@ -109,10 +107,8 @@ class Jitted:
             if found is not None:
                 self._programs.move_to_end(call.key)
                 return found
-        names = call.names or argument_names(self._f, len(call.dynamic))
-        function = call.function or self._f
         optimize, cache_size, *_ = self._options
-        program = traced(function, call.examples, names, optimize, captures=True)
+        program = traced(*call.example(), optimize, captures=True)
         program.name = name_of(self._f)
         if _outlive(program.captured):
             with self._lock:
@@ -129,7 +125,7 @@ class Jitted:
         bound.__dict__.update(self.__dict__)
         bound._f = MethodType(self._f, instance)
         bound._owner = Same(instance)
-        bound._positions = frozenset(i - 1 for i in self._positions)
+        bound._static = self._static.of_method()
         return bound
 
     def __reduce__(self) -> str | tuple[Any, ...]:

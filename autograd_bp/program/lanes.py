@@ -69,8 +69,7 @@ def evaluate(reading: ArrayReading, code: int, length: int, operands: Any) -> An
 def operand_count(code: int, length: int) -> int:
     """How many operands an operation takes whose sequences have this length."""
     op = TABLE[code]
-    sequences = sum(name.endswith("*") for name in op.operands)
-    return len(op.operands) - sequences + sequences * length
+    return len(op.operands) - op.sequences + op.sequences * length
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:

@@ -91,10 +91,11 @@ class Layout:
         if self._shape is not None:
             array = tree if is_array else _array(tree, self.name, dtype)
             shape = array.shape
+            # A view: reading the next argument may run code that gives this array another shape.
             if shape == self._shape:
-                return array if array.ndim == 1 else array.ravel()
+                return array[:] if array.ndim == 1 else array.ravel()
             if shape[1:] == self._shape and shape:
-                return array if array.ndim == 2 else array.reshape(shape[0], self.size)
+                return array[:] if array.ndim == 2 else array.reshape(shape[0], self.size)
             raise self._misfit(
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"

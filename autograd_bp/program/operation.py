@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,24 +30,25 @@ def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
     """The results for these numbers and Values, one for each of the program's inputs."""
     if is_tracing():
         return replay(program.instructions, operands)
-    moves = tuple([isinstance(x, Value) for x in operands])
     nodes = tuple([x for x in operands if isinstance(x, Value)])
-    point = [x.data for x in nodes]
     fixed = [x for x in operands if not isinstance(x, Value)]
+    moves = tuple([isinstance(x, Value) for x in operands]) if fixed else True
     flat: Program = program.once(("flat", moves), lambda: _flat(program, moves))
+    point = [x.data for x in nodes] + fixed
     m, n = flat.result.size, len(nodes)
     if not is_recording():
-        return [Value(y) for y in _row(flat.value(point, fixed))]
+        return [Value(y) for y in flat.row(point).tolist()]
     if min(m, n) > FEW or (m > 1 and m * n > 4 * len(program.instructions.operand)):
         return replay(program.instructions, operands)
-    rules = [_Applied(one, fixed) for one in flat.once("ones", lambda: _ones(flat))]
+    ones: list[Program] = flat.once("ones", lambda: _ones(flat))
     if m == 1:
-        y, row = rules[0].program.value_and_grad(point, fixed)
-        return [restore(rules[0], nodes, y, row)]
-    rows = flat.jacobian(point, fixed).tolist()
+        y, *row = ones[0].with_gradient(0).row(point).tolist()
+        return [restore(_Applied(ones[0], fixed), nodes, y, row)]
+    values = flat.row(point).tolist()
+    rows = flat.with_jacobian(0).row(point).reshape(m, n).tolist()
     return [
-        restore(rule, nodes, y, row)
-        for rule, y, row in zip(rules, _row(flat.value(point, fixed)), rows, strict=True)
+        restore(_Applied(one, fixed), nodes, y, row)
+        for one, y, row in zip(ones, values, rows, strict=True)
     ]
 
 
@@ -71,10 +72,10 @@ class _Applied(Rule):
         return change
 
 
-def _flat(program: Program, moves: tuple[bool, ...]) -> Program:
+def _flat(program: Program, moves: tuple[bool, ...] | bool) -> Program:
     """The program of two lists: the inputs that move, and the others."""
-    mask = np.array(moves, bool)
     inputs = program.instructions.inputs
+    mask = np.broadcast_to(np.array(moves, bool), len(inputs))
     instructions = replace(
         program.instructions, inputs=np.concatenate([inputs[mask], inputs[~mask]])
     )
@@ -103,8 +104,3 @@ def _slopes(program: Program) -> Program:
 
 def _list(n: int, name: str) -> Layout:
     return Layout([0.0] * n, name)
-
-
-def _row(result: Any) -> list[float]:
-    row: list[float] = result
-    return row

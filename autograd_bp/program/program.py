@@ -75,10 +75,24 @@ class Program:
         self.name = name
         self._derived: dict[Any, Any] = {}
         self._plans: dict[Any, Plan] = {}
+        self._check_sizes()
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be made again travels with nobody.
         return self.frozen().__dict__ | {"_derived": {}, "_plans": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        found = len(self.instructions.inputs), len(self.instructions.outputs)
+        sizes = sum([layout.size for layout in self.arguments]), self.result.size
+        if found != sizes:
+            raise ValueError(
+                f"arguments and result have {sizes[0]} and {sizes[1]} numbers, but the "
+                f"instructions {found[0]} inputs and {found[1]} outputs"
+            )
 
     # --- what it computes -------------------------------------------------------------------------
 
@@ -113,11 +127,30 @@ class Program:
         return result
 
     def _on_values(self, args: tuple[Any, ...]) -> Any:
+        return self._applied(self.operands(args))
+
+    def _applied(self, operands: Sequence[Number]) -> Any:
         from autograd_bp.program.operation import apply
 
         results = np.empty(self.result.size, object)
-        results[:] = apply(self, self.operands(args))
+        results[:] = apply(self, operands)
         return self.result.nest(results)
+
+    def of(self, leaves: Sequence[Number]) -> Any:
+        """`value` of arguments whose leaves are these numbers and Values, none of them an array."""
+        if self.captured or any([type(x) is Value for x in leaves]):  # noqa: C419 (as above)
+            return self._applied([*self.captured, *leaves])
+        return self.result.nest(self.row(leaves))
+
+    def row(self, numbers: Sequence[Any]) -> Floats:
+        """The numbers of the result for these inputs."""
+        plan = self._plan(None)
+        slots = plan.take_slots()
+        slots[: len(numbers)] = numbers
+        engine.run_slots(plan, slots)
+        row: Floats = slots[plan.same_slots]
+        plan.give_back(slots)
+        return row
 
     def operands(self, args: tuple[Any, ...]) -> list[Number]:
         """What the inputs are: the captured Values, then what stands in the arguments."""
