@@ -48,7 +48,7 @@ def kernel() -> Extension:
         "autograd_bp.program.kernel",
         [f"{folder}/kernel.c"],
         include_dirs=[HEADERS, folder],
-        depends=[f"{folder}/kernel_loops.h", *ROWS],
+        depends=[f"{folder}/kernel_loops.h", *ROWS, "setup.py"],
         extra_compile_args=flags(*relaxed),
         optional=True,
     )
@@ -66,7 +66,7 @@ def modules() -> list[Extension]:
                 f"autograd_bp.{module}",
                 [f"autograd_bp/{module.replace('.', '/')}.py"],
                 include_dirs=[HEADERS],
-                depends=ROWS,
+                depends=[*ROWS, "setup.py"],
                 # The interpreted engine rounds after every operation; so must the compiled one.
                 extra_compile_args=flags(effort, "-ffp-contract=off"),
             )

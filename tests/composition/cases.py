@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import autograd_bp as ab
@@ -45,9 +44,7 @@ def tower(verbs, function, mode, context):
     *outer, innermost = [VERBS[name] for name in verbs]
     ours, bottom, point = function.ours, function.true, tuple
     if mode == "applied":
-        made = _inner(
-            innermost, lambda *x: ours(*flat(x)), by, function, function.a, context
-        )
+        made = _inner(innermost, lambda *x: ours(*flat(x)), by, function, function.a, context)
     else:
         if mode == "apart":
             ours = lambda *x: function.ours(*first, *x[h:])  # noqa: E731
@@ -58,9 +55,7 @@ def tower(verbs, function, mode, context):
             point = lambda x: (*x, *last)  # noqa: E731
 
         def at(x):
-            return _inner(
-                innermost, lambda *y: ours(*x, *flat(y)), by[h:], function, last, context
-            )
+            return _inner(innermost, lambda *y: ours(*x, *flat(y)), by[h:], function, last, context)
 
         def call(*args):
             x = flat(args)
@@ -77,9 +72,7 @@ def tower(verbs, function, mode, context):
         ]
         made = at(first)._replace(call=call, by=moves, example=first)
     if context.inside_off:
-        made = made._replace(
-            on=made.off, by=made.by if mode == "apart" else [{} for _ in made.by]
-        )
+        made = made._replace(on=made.off, by=made.by if mode == "apart" else [{} for _ in made.by])
     for verb in reversed(outer):
         made = verb.on(made)
     return Tower(made, bottom, point)
@@ -152,9 +145,7 @@ CONTEXTS = {
         for name, manager in MANAGERS.items()
     },
     **{
-        f"{name} inside": Context(
-            "within", inside=_within(manager), inside_off=name == "no_grad"
-        )
+        f"{name} inside": Context("within", inside=_within(manager), inside_off=name == "no_grad")
         for name, manager in MANAGERS.items()
     },
     "in a thread": Context("threads and tasks", around=_in_thread),

@@ -9,7 +9,6 @@ from strategies import eager, expressions
 
 import autograd_bp as ab
 from autograd_bp import Value, grad, hessian, jit, trace
-
 from composition.cases import CONTEXTS
 from composition.functions import flat
 

@@ -367,7 +367,7 @@ def test_equality_with_a_number_is_a_node_in_a_trace(op):
 
 def test_equality_is_identity_outside_of_a_trace():
     x = Value(2.0)
-    assert x == x  # noqa: PLR0124
+    assert x == x
     assert not x == 2.0
     assert x != 2.0
     assert not x == Value(2.0)
@@ -424,7 +424,13 @@ def test_jit_on_methods():
 
 def test_jit_with_keyword_arguments():
     f = jit(lambda x, y=2.0: x - y)
-    assert [f(5.0, y=3.0), f(5.0, y=4.0), f(x=5.0, y=1.0), f(y=1.0, x=7.0), f(5.0)] == [2, 1, 4, 6, 3]
+    assert [f(5.0, y=3.0), f(5.0, y=4.0), f(x=5.0, y=1.0), f(y=1.0, x=7.0), f(5.0)] == [
+        2,
+        1,
+        4,
+        6,
+        3,
+    ]
 
 
 def test_jit_with_static_arguments():
@@ -474,7 +480,9 @@ def test_a_jitted_function_travels(again):
     assert (f(2.0), grad(f)(2.0)) == (8.0, 12.0)
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda f: cloudpickle.loads(cloudpickle.dumps(f))])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda f: cloudpickle.loads(cloudpickle.dumps(f))]
+)
 def test_a_jitted_lambda_travels(again):
     f = again(jit(lambda x: x**3))
     assert (f(2.0), grad(f)(2.0)) == (8.0, 12.0)
@@ -537,7 +545,9 @@ def test_the_tangent_of_a_number_is_a_number():
         P.hvp(2.0, tangent=[1.0, 2.0])
 
 
-@pytest.mark.parametrize("number", [5, np.int64(5), np.float32(5), np.float64(5), np.array(5.0), np.array(5)])
+@pytest.mark.parametrize(
+    "number", [5, np.int64(5), np.float32(5), np.float64(5), np.array(5.0), np.array(5)]
+)
 def test_numbers_of_every_kind(number):
     assert P(number) == 25.0
     assert P.value_and_grad(number) == (25.0, 10.0)

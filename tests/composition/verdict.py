@@ -44,7 +44,10 @@ def _judge(cell):
     context = CONTEXTS[cell.context]
     made, bottom, point = tower(cell.verbs, cell.function, cell.mode, context)
     n = len(made.by)
-    calls = [(context.around, context.off, cell.function.a), (context.around, context.off, cell.function.b)]
+    calls = [
+        (context.around, context.off, cell.function.a),
+        (context.around, context.off, cell.function.b),
+    ]
     if cell.context.startswith("within"):
         calls.append((lambda thunk: thunk(), False, cell.function.a))
     verdicts = []
