@@ -17,6 +17,7 @@ from autograd_bp.program.instructions import Builder, Floats, Instructions
 from autograd_bp.program.layout import HoldsValues, Layout, values_in, without_values
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
+from autograd_bp.text import printable
 from autograd_bp.transforms import is_inside
 from autograd_bp.trees import positions, whole
 from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
@@ -484,12 +485,13 @@ class Program:
         return dict(found.most_common())
 
     def __repr__(self) -> str:
-        names = ", ".join(layout.name for layout in self.arguments)
+        names = ", ".join(printable(layout.name) for layout in self.arguments)
         return f"Program({names}: {len(self)} instructions)"
 
     def __str__(self) -> str:
         program = self.instructions
-        names = dict(zip(program.inputs.tolist(), self.input_names, strict=True))
+        inputs = map(printable, self.input_names)
+        names = dict(zip(program.inputs.tolist(), inputs, strict=True))
         number = program.number.tolist()
         lines = []
         for i, code in enumerate(program.code.tolist()):
@@ -500,7 +502,7 @@ class Program:
                 line = f"%{i} = {number[i]!r}"
             else:
                 line = " ".join([f"%{i} = {TABLE[code].name}", *(f"%{j}" for j in taken)])
-            label = program.labels.get(i)
+            label = printable(program.labels.get(i, ""))
             lines.append(line + (f"  # {label}" if label and label != names.get(i) else ""))
         lines.append("return " + " ".join(f"%{i}" for i in program.outputs.tolist()))
         return "\n".join(lines)
