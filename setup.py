@@ -20,6 +20,18 @@ def write_headers() -> None:
     subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
 
 
+def mend(source: Path) -> None:
+    """Where a list comprehension lacks memory, Cython 3.3.1 gives an element up a second time."""
+    given = source.read_text(encoding="utf-8")
+    name, end = "__Pyx_ListComp_AppendAndDecref(PyObject* list, PyObject* x) {", "\n}\n"
+    for part in given.split(name)[1:]:
+        body = part[: part.index(end)]
+        once = body.replace("\n    Py_DECREF(x);\n", "\n    if (!result) Py_DECREF(x);\n")
+        given = given.replace(name + body, name + once)
+    if given != source.read_text(encoding="utf-8"):
+        source.write_text(given, encoding="utf-8")
+
+
 def kernel() -> Extension:
     """The Program's kernel, whose loops are written from the table of operations."""
     # Relaxed only as far as NaN and infinity still go through; in this extension alone.
@@ -63,6 +75,7 @@ if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
         )
         for extension in extensions:
             extension.optional = True  # cythonize forgets it
+            mend(Path(extension.sources[0]))
     extensions.append(kernel())
 
 setup(ext_modules=extensions)

@@ -956,7 +956,7 @@ def restore(
     """
     custom: bool = not isinstance(op, str)
     code: cython.short = CUSTOM if custom else _code_for(op, len(operands))
-    given: list[Any] = list(local_grads)
+    given: tuple[Any, ...] = tuple(local_grads)
     i: cython.Py_ssize_t
     node: Value
     nodes: cython.Py_ssize_t = sum([isinstance(x, Value) for x in operands])

@@ -1,0 +1,97 @@
+/* malloc and its kin with a number of calls after which they fail, for tests/oom.py. Loaded before the
+   C library, and imported by Python as a module. It needs glibc, whose own functions it calls. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <stdatomic.h>
+
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+void __libc_free(void *);
+
+static atomic_long armed, forever, left, refused, live;
+
+static int fails(void)
+{
+    if (!atomic_load(&armed)) return 0;
+    long n = atomic_fetch_sub(&left, 1);
+    if (n > 0 || (n < 0 && !atomic_load(&forever))) return 0;
+    atomic_fetch_add(&refused, 1);
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *block)
+{
+    if (block) atomic_fetch_add(&live, 1);
+    return block;
+}
+
+void *malloc(size_t size) { return fails() ? NULL : counted(__libc_malloc(size)); }
+void *calloc(size_t n, size_t size) { return fails() ? NULL : counted(__libc_calloc(n, size)); }
+void *memalign(size_t to, size_t size) { return fails() ? NULL : counted(__libc_memalign(to, size)); }
+void *aligned_alloc(size_t to, size_t size) { return memalign(to, size); }
+
+int posix_memalign(void **block, size_t to, size_t size)
+{
+    void *found = memalign(to, size);
+    if (!found) return ENOMEM;
+    *block = found;
+    return 0;
+}
+
+void *realloc(void *block, size_t size)
+{
+    if (fails()) return NULL;
+    void *moved = __libc_realloc(block, size);
+    if (block && !size) atomic_fetch_sub(&live, 1);
+    if (!block) counted(moved);
+    return moved;
+}
+
+void free(void *block)
+{
+    if (block) atomic_fetch_sub(&live, 1);
+    __libc_free(block);
+}
+
+/* fail_after(n): allocation n, counted from 0, fails; if n < 0, number -1 - n and all after it. */
+static PyObject *fail_after(PyObject *self, PyObject *number)
+{
+    long n = PyLong_AsLong(number);
+    if (n == -1 && PyErr_Occurred()) return NULL;
+    atomic_store(&refused, 0);
+    atomic_store(&forever, n < 0);
+    atomic_store(&left, n < 0 ? -1 - n : n);
+    atomic_store(&armed, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *fail_no_more(PyObject *self, PyObject *unused)
+{
+    atomic_store(&armed, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *refusals(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromLong(atomic_load(&refused));
+}
+
+static PyObject *blocks(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromLong(atomic_load(&live));
+}
+
+static PyMethodDef methods[] = {
+    {"fail_after", fail_after, METH_O, NULL},
+    {"fail_no_more", fail_no_more, METH_NOARGS, NULL},
+    {"refusals", refusals, METH_NOARGS, NULL},
+    {"blocks", blocks, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "failing_malloc", NULL, -1, methods};
+
+PyMODINIT_FUNC PyInit_failing_malloc(void) { return PyModule_Create(&module); }
