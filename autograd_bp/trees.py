@@ -13,6 +13,7 @@ from numbers import Real
 from typing import Any, TypeAlias
 
 from autograd_bp.value import Number, Value
+from autograd_bp.value import _number as _real_number
 
 __all__ = ["Flat", "Tree", "blocks", "flatten", "together"]
 
@@ -144,7 +145,7 @@ def _number(x: Any, name: str) -> Number:
     if isinstance(x, Value):
         return x
     try:
-        return Value(x).data
+        return _real_number(x, name)
     except TypeError:
         raise TypeError(
             f"{name} must hold real numbers only (in lists, tuples, dicts, NumPy arrays), "

@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_bp.program.instructions import Floats
 from autograd_bp.trees import flatten
-from autograd_bp.value import Value
+from autograd_bp.value import Value, peek
 
 __all__ = ["Layout"]
 
@@ -164,7 +164,7 @@ def _holds_values(tree: Any) -> bool:
 
 
 def _number(x: Any, name: str) -> float:
-    return x.data if isinstance(x, Value) else float(flatten([x], name).numbers[0])
+    return peek(x) if isinstance(x, Value) else float(flatten([x], name).numbers[0])
 
 
 def _array(leaf: Any, name: str) -> Floats:
@@ -173,6 +173,6 @@ def _array(leaf: Any, name: str) -> Floats:
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":
         numbers: Sequence[Any] = flatten(array if array.ndim else [leaf], name).numbers
-        data = [x.data if isinstance(x, Value) else x for x in numbers]
+        data = [peek(x) for x in numbers]
         return np.array(data, float).reshape(array.shape)
     return array.astype(float)

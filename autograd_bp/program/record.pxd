@@ -4,7 +4,8 @@ cimport cython
 
 from autograd_bp.value cimport Value
 
-cdef int BITS, CODE, CUSTOM
+cdef int SHIFT, CODE, CUSTOM
+cdef long long KEPT
 cdef list _TWO
 
 cdef class Recording:
@@ -23,7 +24,7 @@ cdef class Recording:
     @cython.locals(i=cython.int)
     cpdef int append(self, int code, int count, double number) except -2
 
-@cython.locals(recording=Recording, node=Value, p=Value, count=cython.int, operands=tuple, seen=list, order=list)
+@cython.locals(recording=Recording, node=Value, p=Value, count=cython.int, code=cython.int, operands=tuple, seen=list, order=list)
 cpdef record(inputs, outputs)
 
 cdef int _marked(Value node) except -2

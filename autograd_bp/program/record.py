@@ -12,15 +12,16 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_bp.ops import CODE_BITS, TABLE
+from autograd_bp.ops import CODE_BITS, MARK_SHIFT, TABLE
 from autograd_bp.value import Value, consumers_first, sorting
 
 __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-# A node's code stands in the lowest bits; above them, while a graph is recorded, a mark: the
+# A node's code stands in the lowest bits; far above them, while a graph is recorded, a mark: the
 # instruction that the node is, plus one.
-BITS = CODE_BITS
-CODE = (1 << BITS) - 1
+SHIFT = MARK_SHIFT
+KEPT = (1 << SHIFT) - 1
+CODE = (1 << CODE_BITS) - 1
 CUSTOM = CODE  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
 NUMBER = 0  # the codes of instructions that compute nothing: numbers,
@@ -116,14 +117,15 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
                 _mark(node, recording.input() + 1)
                 _keep_label(node, labels)
             for node in order:
-                if _marked(node) or not node._code:
+                code = node._code & CODE
+                if _marked(node) or not code:
                     continue
                 count = 0
                 if node._details is not None and node._details.operands:
                     operands: tuple[Any, ...] = node.operands
                     if not _any_marked(operands):
                         continue
-                    if node._code == CUSTOM:
+                    if code == CUSTOM:
                         raise TypeError(
                             f"a trace records rows of the table of operations, and {node.op!r} "
                             "(made by custom, implicit or checkpoint, before the trace) is none; "
@@ -140,11 +142,11 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
                             continue
                     recording.put(0, _index_of(recording, node._a, node._da))
                     count = 1
-                    if _TWO[node._code]:
+                    if _TWO[code]:
                         recording.put(1, _index_of(recording, node._b, node._db))
                         count = 2
                 seen.append(node)
-                _mark(node, recording.append(node._code, count, 0.0) + 1)
+                _mark(node, recording.append(code, count, 0.0) + 1)
                 _keep_label(node, labels)
             found = [_index(recording, y) for y in outputs]
         finally:
@@ -154,11 +156,11 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
 
 
 def _marked(node: Value) -> int:
-    return node._code >> BITS
+    return node._code >> SHIFT
 
 
 def _mark(node: Value, mark: int) -> None:
-    node._code = node._code & CODE | mark << BITS
+    node._code = node._code & KEPT | mark << SHIFT
 
 
 def _keep_label(node: Value, labels: dict[int, str]) -> None:

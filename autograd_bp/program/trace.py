@@ -11,12 +11,13 @@ from typing import Any
 
 import optree
 
+from autograd_bp.context import tracing
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.program import Program
 from autograd_bp.program.record import record
 from autograd_bp.program.simplify import collect_sums
 from autograd_bp.trees import flatten
-from autograd_bp.value import Value, tracing
+from autograd_bp.value import Value, traced_input
 
 __all__ = ["Jitted", "jit", "trace"]
 
@@ -48,18 +49,18 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     arguments = [Layout(x, name) for x, name in zip(examples, names, strict=True)]
     inputs: list[Value] = []
     given = []
-    for layout, example in zip(arguments, examples, strict=True):
-        nodes = [x if isinstance(x, Value) else Value(x) for x in layout.example]
-        inputs += nodes
-        given.append(flatten(example, layout.name).build(nodes))
-        layout.example = []
-    if len({id(x) for x in inputs}) < len(inputs):
-        raise ValueError("the same Value stands twice among the examples; give it once")
     with tracing():
+        for layout, example in zip(arguments, examples, strict=True):
+            nodes = [x if isinstance(x, Value) else traced_input(x) for x in layout.example]
+            inputs += nodes
+            given.append(flatten(example, layout.name).build(nodes))
+            layout.example = []
+        if len({id(x) for x in inputs}) < len(inputs):
+            raise ValueError("the same Value stands twice among the examples; give it once")
         returned = f(*given)
-    result = Layout(returned, "result")
-    program = record(inputs, result.example)
-    result.example = []
+        result = Layout(returned, "result")
+        program = record(inputs, result.example)
+        result.example = []
     if optimize:
         program = collect_sums(program)
     return Program(program, arguments, result, optimize)
