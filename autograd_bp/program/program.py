@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_bp.context import is_inside
 from autograd_bp.ops import TABLE
 from autograd_bp.program import engine
 from autograd_bp.program.derive import pull_back, push_forward
@@ -18,7 +19,7 @@ from autograd_bp.program.layout import HoldsValues, Layout, values_in, without_v
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
 from autograd_bp.text import printable
-from autograd_bp.transforms import is_inside
+from autograd_bp.transforms import are_constants
 from autograd_bp.trees import positions, whole
 from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
 
@@ -529,7 +530,7 @@ def _lanes_of(lanes: Sequence[Any], reduce: str | None) -> int:
 
 
 def all_leaves(values: Sequence[Value]) -> bool:
-    """Whether none of the Values was computed, or made by a transformation or a trace."""
+    """Whether nobody derives further what is computed of these Values, if there are any."""
     if not values:
         return True
-    return not is_inside() and not is_tracing() and all(x.is_leaf for x in values)
+    return not is_inside() and not is_tracing() and are_constants(values)
