@@ -352,9 +352,18 @@ class Program:
         return self._derive(builder, moved, tree, [*self.arguments, Layout(tree, "tangent")])
 
     def frozen(self) -> Program:
-        """The program with what it captured as constants, at their present data."""
+        """The program with what it captured as constants, at their present data.
+
+        Raises ValueError where a transformation or a trace made it, so that it is none.
+        """
         if not self.captured:
             return self
+        if not are_constants(self.captured):
+            raise ValueError(
+                f"{self.name} stands on {self.captured[0]!r}, which a transformation or a trace "
+                "around it made: it cannot be kept, exported or pickled with the number that this "
+                "has in one call. Make it an argument of the traced function"
+            )
         n = len(self.captured)
         inputs, number = self.instructions.inputs, self.instructions.number.copy()
         number[inputs[:n]] = [x.data for x in self.captured]
