@@ -30,7 +30,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -619,7 +618,8 @@ def _lay_out(source: str, engine: str, kind: str) -> bytes:
 @contextmanager
 def _without_font_warnings() -> Iterator[None]:
     """Hold back what Fontconfig writes to the terminal: the copy's is older than most systems'
-    settings, and names what it does not know in them. All else on standard error comes after."""
+    settings, and names what it does not know in them. All else on standard error comes after.
+    """
     try:
         terminal = os.dup(2)
     except OSError:  # there is none

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import datasets
 import matplotlib
 import numpy as np
-import datasets
 
 from autograd_bp import compiled
 from nn import MLP, Adam, cross_entropy, fit, predict

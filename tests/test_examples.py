@@ -32,7 +32,7 @@ def test_the_data_are_those_of_scikit_learn():
 
     X, y = datasets.digits()
     theirs = load_digits()
-    assert (X * 16 == theirs.data).all()
+    assert (theirs.data == X * 16).all()
     assert (y == theirs.target).all()
     X, y = datasets.moons(400, noise=0.0, seed=0)
     expected, labels = make_moons(400, shuffle=False)
