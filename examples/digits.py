@@ -41,7 +41,7 @@ def main(
 
     out.mkdir(parents=True, exist_ok=True)
     counts = np.zeros((10, 10), int)
-    np.add.at(counts, (y_test, predicted), 1)
+    np.add.at(counts, (y_test, np.array(predicted)), 1)
     figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     figure.colorbar(axes.imshow(counts, cmap="Blues"))
     for (i, j), n in np.ndenumerate(counts):
