@@ -10,7 +10,7 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 SUITE := $(BIN)/python -m pytest -n auto --dist worksteal tests
 
 .PHONY: help demo test test-all test-interpreted test-fallback wheel coverage fuzz conformance \
-	mutation example-operation sanitize valgrind lint hooks bench readme docs bench-pages clean
+	mutation example-operation sanitize valgrind oom lint hooks bench readme docs bench-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ sanitize: $(VENV)/.dev  ## the compiled modules under gcc's sanitizers of addres
 
 valgrind: $(VENV)/.dev  ## the compiled modules under valgrind's memcheck
 	tests/valgrind.sh $(BIN)/python
+
+oom: $(VENV)/.dev  ## every allocation of the engine and the kernel made to fail, one after the other
+	tests/oom.sh $(BIN)/python
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import numpy as np
 
 from autograd_bp import compiled
 from nn import MLP, Adam, cross_entropy, fit, predict
+from nn.plots import written
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -39,7 +40,6 @@ def main(
     right = float(np.mean(np.array(predicted) == y_test))
     print(f"digits: held-out accuracy {right:.1%} on {len(X_test)} images")
 
-    out.mkdir(parents=True, exist_ok=True)
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (y_test, np.array(predicted)), 1)
     figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
@@ -51,9 +51,7 @@ def main(
         title=f"Handwritten digits, held out: {right:.1%} right", xlabel="predicted digit",
         ylabel="true digit", xticks=range(10), yticks=range(10),
     )  # fmt: skip
-    figure.savefig(out / "digits_confusion.png", dpi=150)
-    plt.close(figure)
-    print(f"confusion matrix: {out / 'digits_confusion.png'}")
+    print(f"confusion matrix: {written(figure, out / 'digits_confusion.png')}")
     return right
 
 

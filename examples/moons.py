@@ -14,6 +14,7 @@ import numpy as np
 from datasets import held_out, moons
 
 from nn import MLP, History, accuracy, bce, fit, outputs
+from nn.plots import written
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -46,9 +47,7 @@ def draw_loss(history: History, path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="cross-entropy", title="Two moons: the loss falls")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    print(f"loss curve: {path}")
+    print(f"loss curve: {written(figure, path)}")
 
 
 def draw_boundary(model: MLP, X: np.ndarray, y: np.ndarray, path: Path) -> None:
@@ -72,9 +71,7 @@ def draw_boundary(model: MLP, X: np.ndarray, y: np.ndarray, path: Path) -> None:
     figure.colorbar(shades, label="a[3][0]: probability of class 1", ticks=np.linspace(0, 1, 6))
     axes.set(title="Two moons: where a 2-16-16-1 sigmoid MLP decides", xlabel="x[0]", ylabel="x[1]")
     axes.legend(loc="upper right")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    print(f"decision boundary: {path}")
+    print(f"decision boundary: {written(figure, path)}")
 
 
 if __name__ == "__main__":
