@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
-from autograd_bp.value import Number, Value
+from autograd_bp.value import Number, Value, peek
+from autograd_bp.value import _number as _real_number
 
 __all__ = [
     "Flat", "Tree", "blocks", "flatten", "is_array", "number", "of_reals", "positions", "together",
-    "whole",
+    "whole", "without_nodes",
 ]  # fmt: skip
 
 Tree: TypeAlias = Any
@@ -29,7 +30,7 @@ class Flat:
     def __init__(self, numbers: list[Number], shapes: list[tuple[int, ...] | None], spec: Any):
         self.numbers = numbers
         self.shapes = shapes  # of each leaf; None: a number by itself
-        self._spec = spec
+        self.spec = spec
 
     @property
     def sizes(self) -> list[int]:
@@ -38,11 +39,13 @@ class Flat:
 
     def is_like(self, other: Flat) -> bool:
         """Whether the two have the same structure."""
-        same: bool = self._spec == other._spec
+        same: bool = self.spec == other.spec
         return same and self.shapes == other.shapes
 
     def build(self, numbers: Sequence[Any]) -> Tree:
         """The tree with these numbers in the place of its own."""
+        if self.shapes.count(None) == len(self.shapes):
+            return self.nest(list(numbers))
         leaves: list[Any] = []
         start = 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
@@ -54,8 +57,8 @@ class Flat:
         """How each number is reached from the tree: ``args[0]['w'][1]``."""
         paths = (
             [""]
-            if self._spec is None
-            else ["".join(f"[{key!r}]" for key in path) for path in self._spec.paths()]
+            if self.spec is None
+            else ["".join(f"[{key!r}]" for key in path) for path in self.spec.paths()]
         )
         names: list[str] = []
         for path, shape in zip(paths, self.shapes, strict=True):
@@ -65,7 +68,7 @@ class Flat:
 
     def nest(self, leaves: Sequence[Any]) -> Tree:
         """The tree with these leaves in the place of its own."""
-        return leaves[0] if self._spec is None else self._spec.unflatten(leaves)
+        return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
 
 def flatten(tree: Tree, name: str) -> Flat:
@@ -82,6 +85,8 @@ def flatten(tree: Tree, name: str) -> Flat:
     import optree  # here, so that ``import autograd_bp`` stays quick
 
     leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
+    if all([type(leaf) is float for leaf in leaves]):  # noqa: C419 (a list is quicker here)
+        return Flat(leaves, [None] * len(leaves), spec)
     numbers: list[Number] = []
     shapes: list[tuple[int, ...] | None] = []
     for leaf in leaves:
@@ -95,12 +100,33 @@ def flatten(tree: Tree, name: str) -> Flat:
     return Flat(numbers, shapes, spec)
 
 
+def without_nodes(tree: Tree) -> Tree:
+    """The tree with the data of Values in their place; what is no number stays as it is.
+
+    >>> without_nodes({"y": Value(2.0), "name": "a"})
+    {'y': 2.0, 'name': 'a'}
+    """
+    import optree
+
+    return optree.tree_map(_without_nodes, tree, none_is_leaf=True)
+
+
+def _without_nodes(leaf: Any) -> Any:
+    if isinstance(leaf, Value):
+        return peek(leaf)
+    if is_array(leaf) and leaf.dtype == object:
+        numbers = [_without_nodes(x) for x in leaf.ravel()]
+        kind = float if all(isinstance(x, (int, float)) for x in numbers) else object
+        return _filled(numbers, kind).reshape(leaf.shape)
+    return leaf
+
+
 def together(flats: Sequence[Flat]) -> Flat:
     """A tuple of trees as one tree."""
     import optree
 
     leaf = optree.treespec_leaf(none_is_leaf=True)
-    specs = [leaf if flat._spec is None else flat._spec for flat in flats]
+    specs = [leaf if flat.spec is None else flat.spec for flat in flats]
     return Flat(
         [x for flat in flats for x in flat.numbers],
         [shape for flat in flats for shape in flat.shapes],
@@ -131,12 +157,16 @@ def blocks(rows: Flat, columns: Flat, matrix: Sequence[Sequence[Number]]) -> Tre
 def _leaf(numbers: Sequence[Any], shape: tuple[int, ...] | None) -> Any:
     if shape is None:
         return numbers[0]
+    holds_nodes = any(isinstance(x, Value) for x in numbers)
+    return _filled(numbers, object if holds_nodes else float).reshape(shape)
+
+
+def _filled(numbers: Sequence[Any], dtype: type) -> Any:
     import numpy as np
 
-    holds_nodes = any(isinstance(x, Value) for x in numbers)
-    array = np.empty(len(numbers), dtype=object if holds_nodes else float)
+    array: Any = np.empty(len(numbers), dtype)
     array[:] = numbers
-    return array.reshape(shape)
+    return array
 
 
 # --- what a leaf may be --------------------------------------------------------------------------
@@ -177,13 +207,13 @@ def of_reals(array: Any, name: str) -> Any:
 
 def number(x: Any, name: str) -> Number:
     """A leaf that is no array: a Value as it is, any other real number as a float."""
-    if isinstance(x, Value):
+    if isinstance(x, Value) or type(x) is float:
         return x
     is_foreign = hasattr(x, "__array__") and type(x).__module__ != "numpy"
     hint = "np.asarray(x) reads an array of another library" if is_foreign else ""
     try:
         if type(x).__name__ != "timedelta64":  # which NumPy counts among the integers
-            real = Value(x).data
+            real = _real_number(x, name)
             if math.isinf(real) and x != real:
                 raise OverflowError
             return real

@@ -75,8 +75,7 @@ def evaluate(
 def operand_count(code: int, length: int) -> int:
     """How many operands an operation takes whose sequences have this length."""
     op = TABLE[code]
-    sequences = sum(name.endswith("*") for name in op.operands)
-    return len(op.operands) - sequences + sequences * length
+    return len(op.operands) - op.sequences + op.sequences * length
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:

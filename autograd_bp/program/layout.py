@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 
 from autograd_bp.program.instructions import Floats
-from autograd_bp.trees import flatten, is_array, number, of_reals
-from autograd_bp.value import Value
+from autograd_bp.trees import flatten, is_array, number, of_reals, without_nodes
+from autograd_bp.value import Number, Value
 
-__all__ = ["Layout"]
+__all__ = ["HoldsValues", "Layout", "values_in", "without_values"]
 
 FLOAT64 = np.dtype(float)
+
+
+class HoldsValues(Exception):  # noqa: N818 (no error: the way on is another)
+    """Values stand where a row of numbers was to be read."""
 
 
 class Layout:
@@ -45,8 +50,18 @@ class Layout:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"example": []}
 
+    def numbers(self, tree: Any) -> list[Number]:
+        """The numbers and Values of an argument."""
+        flat = flatten(tree, self.name)
+        if flat.spec != self.spec or flat.shapes != self.shapes:
+            raise self.misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.spec}")
+        return flat.numbers
+
     def read(self, tree: Any, out: Floats) -> None:
-        """Write the numbers of an argument into ``out``, of shape (size,)."""
+        """Write the numbers of an argument into ``out``, of shape (size,).
+
+        Raises `HoldsValues` where a Value stands among them.
+        """
         if self.spec is None:
             out[0] = tree if type(tree) is float else self.number_in(tree)
             return
@@ -63,25 +78,27 @@ class Layout:
             else:
                 out[start:stop] = self.array_in(leaf, shape).ravel()
 
-    def read_lanes(self, tree: Any) -> Floats:
+    def read_lanes(self, tree: Any, dtype: type = float) -> Any:
         """The numbers of an argument that may have a leading axis more than the example.
 
-        Without it, of shape (size,). With it, of shape (lanes, size).
+        Without it, of shape (size,). With it, of shape (lanes, size). Raises `HoldsValues` where
+        a Value stands among them, unless ``dtype`` is object.
         """
         is_plain = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
-        if self._shape is not None and (is_plain or not _holds_values(tree)):
-            array = tree if is_plain else self._array(tree)
+        if self._shape is not None:
+            array = tree if is_plain else self._array(tree, dtype)
             shape = array.shape
+            # A view: reading the next argument may run code that gives this array another shape.
             if shape == self._shape:
-                return array if array.ndim == 1 else array.ravel()
+                return array[:] if array.ndim == 1 else array.ravel()
             if shape[1:] == self._shape and shape:
-                return array if array.ndim == 2 else array.reshape(shape[0], self.size)
+                return array[:] if array.ndim == 2 else array.reshape(shape[0], self.size)
             raise self.misfit(
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
             )
         leaves = self.leaves(tree)
-        arrays = [self._array(leaf) for leaf in leaves]
+        arrays = [self._array(leaf, dtype) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
             return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
@@ -128,25 +145,30 @@ class Layout:
                 raise self.misfit(f"an array of shape {array.shape} in place of a number")
             leaf = array.item()
         found = number(self._no_branch(leaf), self.name)
-        return found.data if isinstance(found, Value) else found
+        if isinstance(found, Value):
+            raise HoldsValues
+        return found
 
     def array_in(self, leaf: Any, shape: tuple[int, ...]) -> Floats:
         """The leaf in the place of an array of this shape."""
-        array = self._array(leaf)
+        array: Floats = self._array(leaf)
         if array.shape != shape:
             raise self.misfit(f"an array of shape {array.shape} in place of {shape}")
         return array
 
-    def _array(self, leaf: Any) -> Floats:
+    def _array(self, leaf: Any, dtype: type = float) -> Any:
         """The leaf as an array: one, a number, or nested lists that are like one."""
         if type(leaf) is np.ndarray and leaf.dtype is FLOAT64:
             return leaf
-        array: Floats = of_reals(leaf if is_array(leaf) else self._of_lists(leaf), self.name)
+        array = of_reals(leaf if is_array(leaf) else self._of_lists(leaf), self.name)
         if array.dtype == FLOAT64:
             return array
         numbers = [number(x, self.name) for x in array.ravel().tolist()]
-        data = [x.data if isinstance(x, Value) else x for x in numbers]
-        return np.array(data, float).reshape(array.shape)
+        if dtype is float and any(isinstance(x, Value) for x in numbers):
+            raise HoldsValues
+        row: Any = np.empty(len(numbers), dtype)
+        row[:] = numbers
+        return row.reshape(array.shape)
 
     def _of_lists(self, tree: Any) -> Any:
         """A number, or nested lists, as an array, all leaves looked at."""
@@ -204,8 +226,16 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _holds_values(tree: Any) -> bool:
-    """Whether the first leaf of nested lists is a Value."""
-    while isinstance(tree, (list, tuple)) and tree:
-        tree = tree[0]
-    return isinstance(tree, Value)
+def values_in(args: Sequence[Any]) -> list[Value]:
+    """The Values in arguments."""
+    flats = [flatten(arg, "argument") for arg in args if not _is_of_numbers(arg)]
+    return [x for flat in flats for x in flat.numbers if isinstance(x, Value)]
+
+
+def without_values(args: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments with the data of Values in their place."""
+    return tuple([arg if _is_of_numbers(arg) else without_nodes(arg) for arg in args])
+
+
+def _is_of_numbers(arg: Any) -> bool:
+    return isinstance(arg, np.ndarray) and arg.dtype != object
