@@ -450,7 +450,10 @@ class Program:
     def to_jax(self) -> Callable[..., Any]:
         """The same function on JAX's arrays: to be jitted, mapped and differentiated there.
 
-        It computes in the precision of its arguments. ``jax.vmap`` gives it lanes.
+        It computes in the precision of its arguments, on integers in floats. ``jax.vmap`` gives it
+        lanes. JAX's derivatives of it, of any order and mode, are those of the table of
+        operations: at kinks and extremes, for `custom` and `detach`. Arguments of another
+        structure raise, as the program's own do.
         """
         from autograd_bp.program.to_jax import to_jax
 
