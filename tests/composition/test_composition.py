@@ -32,7 +32,7 @@ def published():
             while (row := next(lines)).startswith("|"):
                 outer, *marks = row.strip("| ").split(" | ")
                 for inner, mark in zip(columns, marks, strict=True):
-                    found[*headings[line], outer, inner] = mark
+                    found[headings[line], (outer, inner)] = mark
     return found
 
 
@@ -43,7 +43,7 @@ def _failures(cells):
         if verdict.mark in (RAW, SILENT):
             yield f"{where}: {verdict.what}"
         elif len(cell.verbs) == 2:
-            page = published()[cell.mode, CONTEXTS[cell.context].group, *cell.verbs]
+            page = published()[(cell.mode, CONTEXTS[cell.context].group), cell.verbs]
             if ORDER.index(verdict.mark) > ORDER.index(page):
                 yield f"{where}: {page} on the page, but now {verdict.what}"
 
