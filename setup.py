@@ -39,6 +39,18 @@ def flags(*own: str) -> list[str]:
     return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
 
 
+def mend(source: Path) -> None:
+    """Where a list comprehension lacks memory, Cython 3.3.1 gives an element up a second time."""
+    given = source.read_text(encoding="utf-8")
+    name, end = "__Pyx_ListComp_AppendAndDecref(PyObject* list, PyObject* x) {", "\n}\n"
+    for part in given.split(name)[1:]:
+        body = part[: part.index(end)]
+        once = body.replace("\n    Py_DECREF(x);\n", "\n    if (!result) Py_DECREF(x);\n")
+        given = given.replace(name + body, name + once)
+    if given != source.read_text(encoding="utf-8"):
+        source.write_text(given, encoding="utf-8")
+
+
 def kernel() -> Extension:
     """The Program's kernel, whose loops are written from the table of operations."""
     # Relaxed only as far as NaN and infinity still go through; in this extension alone.
@@ -48,7 +60,7 @@ def kernel() -> Extension:
         "autograd_bp.program.kernel",
         [f"{folder}/kernel.c"],
         include_dirs=[HEADERS, folder],
-        depends=[f"{folder}/kernel_loops.h", *ROWS],
+        depends=[f"{folder}/kernel_loops.h", *ROWS, "setup.py"],
         extra_compile_args=flags(*relaxed),
         optional=True,
     )
@@ -66,7 +78,7 @@ def modules() -> list[Extension]:
                 f"autograd_bp.{module}",
                 [f"autograd_bp/{module.replace('.', '/')}.py"],
                 include_dirs=[HEADERS],
-                depends=ROWS,
+                depends=[*ROWS, "setup.py"],
                 # The interpreted engine rounds after every operation; so must the compiled one.
                 extra_compile_args=flags(effort, "-ffp-contract=off"),
             )
@@ -77,6 +89,7 @@ def modules() -> list[Extension]:
     )
     for extension in found:
         extension.optional = True  # cythonize forgets it
+        mend(Path(extension.sources[0]))
     return found
 
 

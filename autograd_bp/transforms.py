@@ -25,7 +25,7 @@ from typing import Any
 from autograd_bp import functions
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
-from autograd_bp.trees import Flat, Tree, blocks, flatten, together, without_nodes
+from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
     Number,
     Value,
@@ -264,9 +264,10 @@ class _Call:
         argnums: int | Sequence[int],
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        positions = _positions(argnums, args)
-        flats = [flatten(args[i], f"argument {i}") for i in positions]
-        self.inputs_tree = flats[0] if isinstance(argnums, int) else together(flats)
+        chosen = positions(argnums, len(args), "positional arguments of the call")
+        several = (chosen,) if isinstance(chosen, int) else chosen
+        flats = [flatten(args[i], f"argument {i}") for i in several]
+        self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)
         numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
         self.nested = is_recording() and (is_inside() or any(isinstance(x, Value) for x in numbers))
@@ -275,7 +276,7 @@ class _Call:
         ]
         given = list(args)
         start = 0
-        for i, flat in zip(positions, flats, strict=True):
+        for i, flat in zip(several, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
         with recording(), inside(True):
@@ -384,21 +385,6 @@ def _one_output(result: Any, what: str) -> Number:
             f"{what} takes a function that returns one number, but it returned {result!r} of type "
             f"{type(result).__name__}; use jacobian or vjp for several, has_aux=True for extras"
         ) from None
-
-
-def _positions(argnums: int | Sequence[int], args: tuple[Any, ...]) -> list[int]:
-    chosen: Sequence[Any] = [argnums] if isinstance(argnums, int) else argnums
-    positions = []
-    for i in chosen if isinstance(chosen, Sequence) else [chosen]:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise ValueError(
-                f"argnums must name positional arguments of the call, which has {len(args)}; "
-                f"got {argnums!r}. Pass the arguments to differentiate by position."
-            )
-        positions.append(i % len(args))
-    if len(set(positions)) < len(positions):
-        raise ValueError(f"argnums must name each argument once, got {argnums!r}")
-    return positions
 
 
 def _function(f: Any) -> Callable[..., Any]:

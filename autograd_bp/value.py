@@ -956,7 +956,7 @@ def restore(
     """
     custom: bool = not isinstance(op, str)
     code: cython.short = CUSTOM if custom else _code_for(op, len(operands))
-    given: list[Any] = list(local_grads)
+    given: tuple[Any, ...] = tuple(local_grads)
     i: cython.Py_ssize_t
     node: Value
     nodes: cython.Py_ssize_t = sum([isinstance(x, Value) for x in operands])
@@ -1494,15 +1494,13 @@ def no_grad() -> Iterator[None]:
     >>> y.is_leaf, y.data
     (True, 9.0)
     """
-    with _context(_recording, False):
-        yield
+    yield from _context(_recording, False)
 
 
 @contextmanager
 def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
     """Within it, call ``watcher`` with every node as it is made, in the present thread or task."""
-    with _context(_watchers, (*_watchers.get(), watcher)):
-        yield
+    yield from _context(_watchers, (*_watchers.get(), watcher))
 
 
 @contextmanager
@@ -1512,15 +1510,13 @@ def collect(made: list[Value]) -> Iterator[None]:
     Does what ``watch(made.append)`` does, in less time.
     """
     others = [watcher for watcher in _watchers.get() if not isinstance(watcher, list)]
-    with _context(_watchers, (*others, made)):
-        yield
+    yield from _context(_watchers, (*others, made))
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
     """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
-    with _context(_tracing, True):
-        yield
+    yield from _context(_tracing, True)
 
 
 def is_tracing() -> bool:
@@ -1534,8 +1530,7 @@ def recording() -> Iterator[None]:
     if is_recording():
         yield
     else:
-        with _context(_recording, True):
-            yield
+        yield from _context(_recording, True)
 
 
 def is_recording() -> bool:
@@ -1550,8 +1545,7 @@ def watch_derivatives(watcher: Callable[..., object]) -> Iterator[None]:
     That is in every backward and forward pass; ``d`` is ∂node/∂operand, ``rate`` the derivative
     that it is multiplied by: backward the node's gradient, forward the operand's tangent.
     """
-    with _context(_derivative_watchers, (*_derivative_watchers.get(), watcher)):
-        yield
+    yield from _context(_derivative_watchers, (*_derivative_watchers.get(), watcher))
 
 
 def derivative_watchers() -> tuple[Callable[..., object], ...]:
@@ -1559,8 +1553,8 @@ def derivative_watchers() -> tuple[Callable[..., object], ...]:
     return _derivative_watchers.get() if _contexts else ()
 
 
-@contextmanager
 def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
+    # No ``with`` in here or around it: what Cython makes of one crashes where memory gives out.
     global _contexts
     before = variable.get()
     with sorting:
@@ -1569,6 +1563,8 @@ def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
         variable.set(value)
         yield
     finally:
-        variable.set(before)
-        with sorting:
-            _contexts -= 1
+        try:
+            variable.set(before)
+        finally:
+            with sorting:
+                _contexts -= 1

@@ -13,7 +13,7 @@ from typing import Any
 from autograd_bp.files import write_whole
 from nn.training import History
 
-__all__ = ["plots", "written"]
+__all__ = ["plots"]
 
 LONGEST = 16  # characters of a class's name
 

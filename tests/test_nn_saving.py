@@ -1,5 +1,6 @@
 """Nothing is lost: files of models and runs, killed, torn, foreign and hostile ones among them."""
 
+import json
 import os
 import re
 import subprocess

@@ -16,12 +16,13 @@ import optree
 from autograd_bp.program.layout import values_in, without_values
 from autograd_bp.program.program import all_leaves
 from autograd_bp.program.trace import parameters
-from autograd_bp.value import Value
+from autograd_bp.trees import is_array, number
+from autograd_bp.value import Number, Value
 
 __all__ = ["Given", "Same", "Static"]
 
 STATIC = (type(None), bool, np.bool_, str, bytes, Enum)  # the leaves that f sees as they are
-QUICK = {float, int, Value}
+QUICK = {float, Value}
 
 
 class Same:
@@ -71,7 +72,9 @@ class Given:
         tree: Any = args, kwargs
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
         kinds = [None if type(x) in QUICK else _kind(x) for x in leaves]
-        self.leaves: list[Any] | None = leaves if kinds.count(None) == len(kinds) else None
+        self.leaves: list[Number] | None = None
+        if kinds.count(None) == len(kinds):
+            self.leaves = [x if type(x) in QUICK else number(x, "arguments") for x in leaves]
         self.key: Any = owner, fixed, spec, tuple(kinds)
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
@@ -177,7 +180,7 @@ def _kind(leaf: Any) -> Any:
     """What the key of a program says of a leaf: nothing of a number, the shape of an array."""
     if _is_static(leaf):
         return _static_key(leaf)
-    return getattr(leaf, "shape", None) or None
+    return leaf.shape if is_array(leaf) else None
 
 
 def _static_key(x: Any) -> Any:

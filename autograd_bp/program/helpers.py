@@ -43,7 +43,10 @@ class _Helper:
 
 
 def _locked() -> LockType:
-    lock = allocate_lock()
+    try:
+        lock = allocate_lock()
+    except RuntimeError as error:  # so Python calls a lack of memory here
+        raise MemoryError from error
     lock.acquire()
     return lock
 

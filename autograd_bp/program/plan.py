@@ -59,13 +59,19 @@ class Plan:
     outputs that are equal in all lanes, ``same_slots`` says where they stand; ``output_row``
     where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. ``is_native``
     says whether the compiled kernel has all of the operations. N-ary instructions fewer than
-    ``small`` are a step each.
+    ``small`` are a step each. `detach` and `attach` are left out unless it ``derives``.
     """
 
     def __init__(
-        self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
+        self,
+        program: Instructions,
+        is_lane: Any,
+        reduce: bool = False,
+        small: int = SMALL,
+        derives: bool = False,
     ) -> None:
-        program = program.bare()
+        if not derives:
+            program = program.bare()
         self.is_lane = np.asarray(is_lane, bool)
         self._spare: list[Floats] = []  # slots that no call is using
         self.rooms: list[Floats] = []  # what the kernel works in, likewise

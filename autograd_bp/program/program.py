@@ -17,7 +17,9 @@ from autograd_bp.program.instructions import Builder, Floats, Instructions
 from autograd_bp.program.layout import HoldsValues, Layout, values_in, without_values
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
+from autograd_bp.text import printable
 from autograd_bp.transforms import is_inside
+from autograd_bp.trees import positions, whole
 from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class Program:
         self._check_sizes()
 
     def _check_sizes(self) -> None:
-        found = len(self.instructions.inputs), len(self.instructions.outputs)
+        inputs, outputs = self.instructions.inputs, self.instructions.outputs
+        found = len(inputs) - len(self.captured), len(outputs)
         sizes = sum([layout.size for layout in self.arguments]), self.result.size
         if found != sizes:
             raise ValueError(
@@ -211,6 +214,8 @@ class Program:
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'reduce must be None, "sum" or "mean", got {reduce!r}')
+        if not whole(threads) or threads < 1:
+            raise ValueError(f"threads must be a whole number from 1 on, got {threads!r}")
         program = self.with_gradient(0) if grad else self
         return program._map(args, reduce, threads)
 
@@ -288,7 +293,9 @@ class Program:
 
     def with_gradient(self, argnums: int | Sequence[int] = 0) -> Program:
         """The program of ``(value, gradient)``."""
-        key = "gradient", argnums if isinstance(argnums, int) else tuple(argnums)
+        if type(argnums) is not int:
+            argnums = positions(argnums, len(self.arguments), "arguments of the program")
+        key = "gradient", argnums
         found: Program | None = self._derived.get(key)
         if found is None:
             found = self.once(key, lambda: self._make_gradient(argnums))
@@ -298,7 +305,7 @@ class Program:
         self._need_one_number("value_and_grad")
         several = [argnums] if isinstance(argnums, int) else list(argnums)
         chosen = [self.arguments[self._position(i)] for i in several]
-        inputs = np.concatenate([self._inputs(i) for i in several])
+        inputs = np.concatenate([self.instructions.inputs[:0], *map(self._inputs, several)])
         builder = Builder(self.instructions)
         grads = pull_back(self.instructions, builder, [builder.constant(1.0)], inputs)
         trees = [layout.nest(np.zeros(layout.size)) for layout in chosen]
@@ -307,7 +314,8 @@ class Program:
 
     def with_jacobian(self, argnums: int = 0) -> Program:
         """The program of the matrix ∂result/∂argument, by whichever mode takes fewer sweeps."""
-        program: Program = self.once(("jacobian", argnums), lambda: self._make_jacobian(argnums))
+        at = self._position(argnums)
+        program: Program = self.once(("jacobian", at), lambda: self._make_jacobian(at))
         return program
 
     def _make_jacobian(self, argnums: int) -> Program:
@@ -326,7 +334,8 @@ class Program:
 
     def with_hvp(self, argnums: int = 0) -> Program:
         """The program of Hessian times tangent; the tangent is one more argument, the last."""
-        program: Program = self.once(("hvp", argnums), lambda: self._make_hvp(argnums))
+        at = self._position(argnums)
+        program: Program = self.once(("hvp", at), lambda: self._make_hvp(at))
         return program
 
     def _make_hvp(self, argnums: int) -> Program:
@@ -386,13 +395,11 @@ class Program:
             )
 
     def _position(self, argnums: int) -> int:
-        n = len(self.arguments)
-        if not isinstance(argnums, int) or not -n <= argnums < n:
-            raise ValueError(
-                f"argnums must name arguments of the program, of which there are {n}; "
-                f"got {argnums!r}"
-            )
-        return argnums % n
+        """Which argument this one is, for what takes one only."""
+        found = positions(argnums, len(self.arguments), "arguments of the program")
+        if not isinstance(found, int):
+            raise ValueError(f"argnums must name one argument here, got {argnums!r}")
+        return found
 
     def _inputs(self, argnums: int) -> Any:
         at = self._position(argnums)
@@ -478,12 +485,13 @@ class Program:
         return dict(found.most_common())
 
     def __repr__(self) -> str:
-        names = ", ".join(layout.name for layout in self.arguments)
+        names = ", ".join(printable(layout.name) for layout in self.arguments)
         return f"Program({names}: {len(self)} instructions)"
 
     def __str__(self) -> str:
         program = self.instructions
-        names = dict(zip(program.inputs.tolist(), self.input_names, strict=True))
+        inputs = map(printable, self.input_names)
+        names = dict(zip(program.inputs.tolist(), inputs, strict=True))
         number = program.number.tolist()
         lines = []
         for i, code in enumerate(program.code.tolist()):
@@ -494,7 +502,7 @@ class Program:
                 line = f"%{i} = {number[i]!r}"
             else:
                 line = " ".join([f"%{i} = {TABLE[code].name}", *(f"%{j}" for j in taken)])
-            label = program.labels.get(i)
+            label = printable(program.labels.get(i, ""))
             lines.append(line + (f"  # {label}" if label and label != names.get(i) else ""))
         lines.append("return " + " ".join(f"%{i}" for i in program.outputs.tolist()))
         return "\n".join(lines)
