@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograd_bp.graph import topological_order
+from autograd_bp.ops import carry
 from autograd_bp.transforms import deriving
 from autograd_bp.value import Value, _nodes, compiled, watch, watch_derivatives
 
@@ -55,7 +56,7 @@ def detect_anomaly() -> Iterator[None]:
     def derivative(
         node: Value, operand: Value, rate: float, d: float, is_forward: bool = False
     ) -> None:
-        if math.isfinite(rate) and not math.isfinite(rate * d):
+        if math.isfinite(rate) and not math.isfinite(carry(rate, d)):
             sweep = "forward" if is_forward else "backward"
             whose = "the tangent of its operand" if is_forward else "its gradient"
             raise FloatingPointError(

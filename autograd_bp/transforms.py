@@ -19,11 +19,11 @@ import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
+from autograd_bp.ops import IEEE, TABLE, Op, Reading, carry, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten, together
 from autograd_bp.value import (
@@ -37,6 +37,7 @@ from autograd_bp.value import (
     derivative_watchers,
     end_pass,
     is_recording,
+    is_tracing,
     recording,
     restore,
     run_hooks,
@@ -88,8 +89,8 @@ def _everywhere(op: Op) -> Callable[..., Number]:
             numbers = [float(_real(x)) for x in operands]
             y = IEEE.value(op)(*numbers)
             partials = [
-                partial(*numbers, y)
-                for partial, x in zip(IEEE.partials(op), operands, strict=True)
+                rule(*numbers, y)
+                for rule, x in zip(IEEE.partials(op), operands, strict=True)
                 if isinstance(x, Value)
             ]
             return restore(op.name, operands, y, partials) if partials else float(y)
@@ -109,6 +110,7 @@ def _node_arithmetic() -> dict[str, Any]:
     return named | {
         "div": bounded["/"],
         "pow": bounded["**"],
+        "carry": lambda g, d: _carry(g, d),
         "abs": abs,
         "floor": lambda x: math.floor(_real(x)),
         "sum": sum_of,
@@ -121,6 +123,25 @@ NODES = Reading(_node_arithmetic())
 """The table in graphs: derivatives that can be differentiated again."""
 
 
+def _choices_as_nodes() -> dict[str, Any]:
+    def equal(a: Number, b: Number) -> Any:
+        return apply("<=", a, b) * apply("<=", b, a)
+
+    return {
+        "where": partial(apply, "where"),
+        "less": partial(apply, "<"),
+        "less_equal": partial(apply, "<="),
+        "equal": equal,
+        "unequal": lambda a, b: 1.0 - equal(a, b),
+        "both": lambda p, q: p * q,
+        "either": partial(apply, "maximum"),
+    }
+
+
+TRACED = Reading(_node_arithmetic() | _choices_as_nodes(), calls=True)
+"""The same while a function is traced: its program must choose anew for the numbers it gets."""
+
+
 def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     """∂node/∂operand as a graph, for the wanted operands of a node; None for the others."""
     if not isinstance(node.rule, Op):  # an operation made by `autograd_bp.custom` or its kin
@@ -128,11 +149,12 @@ def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     groups = grouped(node.rule, node.operands)
     choices = grouped(node.rule, wanted)
     result: list[Number | None] = []
-    for partial, choice in zip(NODES.partials(node.rule), choices, strict=True):
+    rules = (TRACED if is_tracing() else NODES).partials(node.rule)
+    for rule, choice in zip(rules, choices, strict=True):
         if isinstance(choice, list):
-            result += partial(*groups, node) if any(choice) else [None] * len(choice)
+            result += rule(*groups, node) if any(choice) else [None] * len(choice)
         else:
-            result.append(partial(*groups, node) if choice else None)
+            result.append(rule(*groups, node) if choice else None)
     return result
 
 
@@ -156,7 +178,7 @@ def _adjoints(
             for x, d in _moving_operands(node, moving):
                 for watcher in watchers:
                     watcher(node, x, _real(g), _real(d))
-                handed_on = _times(g, d)
+                handed_on = _carry(g, d)
                 before = adjoint.get(id(x))
                 adjoint[id(x)] = handed_on if before is None else before + handed_on
     return adjoint
@@ -185,12 +207,21 @@ def _watching() -> Iterator[tuple[Callable[..., object], ...]]:
         deriving.reset(token)
 
 
-def _times(g: Number, d: Number) -> Number:
-    """g·d without a node for a factor that is the number 1."""
-    if not isinstance(d, Value) and d == 1.0:
-        return g
-    if not isinstance(g, Value) and g == 1.0:
-        return d
+def _carry(g: Number, d: Number) -> Number:
+    """The row ``carry`` on nodes, as a plain product where that is the same here and now.
+
+    A factor that is the number 0 or 1 takes no node. A node whose number is 0 does: the product
+    is 0, and changes as the node does.
+    """
+    for factor, other in ((g, d), (d, g)):
+        if not isinstance(factor, Value):
+            if factor == 1.0:
+                return other
+            if factor == 0.0:
+                return carry(factor, _real(other))
+    if is_tracing() or math.isnan(_real(g) * _real(d)):
+        result: Number = apply("carry", g, d)
+        return result
     return g * d
 
 
@@ -366,7 +397,7 @@ def _push_forward(
             for x, d in _moving_operands(node, tangent):
                 for watcher in watchers:
                     watcher(node, x, _real(tangent[id(x)]), _real(d), True)
-                terms.append(_times(tangent[id(x)], d))
+                terms.append(_carry(tangent[id(x)], d))
             if terms:
                 tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
     return [tangent.get(id(y), 0.0) for y in outputs]

@@ -13,7 +13,8 @@
 
 #include "kernel_codes.h"
 
-enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, TILE = 4, LARGEST = 256, PART = 64,
+enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, CARRY_LAYER = 205, CARRY_OUTER = 206,
+       CARRY_PRODUCT = 207, TILE = 4, LARGEST = 256, PART = 64,
        MANY_PRODUCTS = 1024 };
 
 typedef struct { int32_t op, n, k, out, args, extra; } Step;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_bp.program.lanes import evaluate, operand_count, product
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.program.reading import ArrayReading
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ def to_jax(program: Program) -> Callable[..., Any]:
         given = jnp.concatenate(leaves) if leaves else jnp.zeros(0)
         slots = jnp.asarray(plan.slots, given.dtype).at[: plan.uniform].set(given)
         for code, n, k, out, at, m in plan.slot_steps.tolist():
-            if code == PRODUCT:
+            if code in (PRODUCT, CARRYING[PRODUCT]):
                 which = plan.indices[at : at + (n + m) * k + n * m]
-                found = product(slots[which], n, m, k, matmul)
+                kind = matmul if code == PRODUCT else partial(_carrying, jax, jnp, matmul)
+                found = product(slots[which], n, m, k, kind)
                 slots = slots.at[out : out + n * m].set(found)
                 continue
             count = operand_count(code, k)
@@ -46,6 +47,17 @@ def to_jax(program: Program) -> Callable[..., Any]:
         return _nested(program, slots[plan.same_slots])
 
     return function
+
+
+def _carrying(jax: Any, jnp: Any, matmul: Any, p: Any, q: Any) -> Any:
+    """What `lanes.carrying` computes."""
+
+    def again(p: Any, q: Any) -> Any:
+        a, b = p[:, :, None], q[None, :, :]
+        return jnp.where((a == 0) | (b == 0), 0.0, a * b).sum(axis=1)
+
+    whole = matmul(p, q)
+    return jax.lax.cond(jnp.isnan(whole).any(), again, lambda p, q: whole, p, q)
 
 
 def _nested(program: Program, numbers: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autograd_bp.ops import carry
 from autograd_bp.steps import notation
 from autograd_bp.steps.layout import BACKSLASH, views
 from autograd_bp.steps.page import Page, json_number
@@ -68,7 +69,7 @@ def _as_the_page_shows_them(root: Value, nodes: list[Value], names: list[str]) -
     grads = dict.fromkeys(nodes, 0.0) | {root: 1.0}
     for node in reversed(nodes):  # not by backward(), which would run the user's hooks
         for parent, d in zip(node.parents, node.local_grads, strict=True):
-            grads[parent] += grads[node] * d
+            grads[parent] += carry(grads[node], d)
     try:
         for node, name in zip(nodes, names, strict=True):
             node.label = name.replace("\\", BACKSLASH)
