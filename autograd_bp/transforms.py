@@ -23,7 +23,7 @@ from functools import partial, wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.ops import IEEE, TABLE, Op, Reading, carry, grouped
+from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten, together
 from autograd_bp.value import (
@@ -190,11 +190,56 @@ def _moving_operands(node: Value, moving: Container[int]) -> list[tuple[Value, N
     wanted = [id(x) in moving for x in operands]
     if not any(wanted):
         return []
+    if not is_tracing():
+        refuse_changed(node)
     return [
         (x, d)
         for x, d in zip(operands, _node_partials(node, wanted), strict=True)
         if isinstance(x, Value) and d is not None and id(x) in moving
     ]
+
+
+def refuse_changed(node: Value) -> None:
+    """Raise RuntimeError if a leaf that the node was computed from has other data since then.
+
+    `Value.backward` and sweeps of numbers take the local derivatives that were recorded. A
+    derivative as a graph is made of the operands as they are now, and must be the same.
+    """
+    if not any(isinstance(x, Value) and x.is_leaf for x in node.operands):
+        return
+    then = [node.data, *node.local_grads]
+    for a, b in zip(then, _computed_again(node), strict=False):
+        if not (math.isclose(a, b, rel_tol=1e-9) or math.isnan(a) and math.isnan(b)):
+            raise RuntimeError(
+                f"data of a leaf was changed after {node!r} was computed from it: a derivative "
+                "that is a graph (create_graph, detect_anomaly) would mix the numbers of then "
+                "with those of now. Compute the result again after data is set."
+            )
+
+
+def _computed_again(node: Value) -> Sequence[float]:
+    """A node's data and local derivatives, from its operands as they are now."""
+    operands, y = node.operands, node.data
+    numbers = [_real(x) for x in operands]
+    moving = [isinstance(x, Value) for x in operands]
+    if not isinstance(node.rule, Op):
+        with on_numbers():
+            found = node.rule.derivatives(*numbers, y)
+        return [y, *(_real(d) for d, moves in zip(found, moving, strict=False) if moves)]
+    op = node.rule
+    if not op.is_nary:
+        mask = sum(1 << i for i, moves in enumerate(moving) if moves)
+        try:
+            result: Sequence[float] = RULES[CODES[op.name]][mask](*numbers)
+            return result
+        except (ArithmeticError, ValueError):
+            pass  # beyond the domain: as derivatives have it
+    point = [*grouped(op, numbers), IEEE.value(op)(*grouped(op, numbers))]
+    partials: list[float] = []
+    for rule in IEEE.partials(op):
+        found = rule(*point)
+        partials += found if isinstance(found, list) else [found]
+    return [point[-1], *(d for d, moves in zip(partials, moving, strict=True) if moves)]
 
 
 @contextmanager

@@ -43,6 +43,11 @@ def graph(program: Program, args: Sequence[Any]) -> list[value.Value]:
 
 
 def _result(op: Any, operands: list[Any]) -> Any:
+    if op.name == "carry_dot":  # no function for users
+        w, x, bias = grouped(op, operands)
+        return value.sum_of(
+            [*[value.apply("carry", *pair) for pair in zip(w, x, strict=True)], bias]
+        )
     if op.is_nary:
         return getattr(value, op.name)(*grouped(op, operands))
     return value.apply(op.name, *operands)

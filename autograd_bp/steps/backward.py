@@ -10,6 +10,7 @@ from autograd_bp.ops import carry
 from autograd_bp.steps import notation
 from autograd_bp.steps.layout import BACKSLASH, views
 from autograd_bp.steps.page import Page, json_number
+from autograd_bp.transforms import refuse_changed
 from autograd_bp.value import Value
 
 __all__ = ["Steps"]
@@ -31,6 +32,8 @@ class Steps(Page):
 
 def _described(root: Value, nodes: list[Value], names: list[str]) -> dict[str, Any]:
     """The graph as data. Nodes go by their positions in topological order."""
+    for node in nodes:
+        refuse_changed(node)
     index = {node: i for i, node in enumerate(nodes)}
     computed = [i for i, node in enumerate(nodes) if not node.is_leaf]
     return {
