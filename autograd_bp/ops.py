@@ -85,6 +85,9 @@ TABLE: list[Op] = [
     # A leaf has no operands: it is a number that the user gave.
     _row("", "", "", [], "x"),
 
+    # What `Value.detach` is while a function is traced.
+    _row("detach", "x", "x", ["0.0"], "x, held fixed", kink="everywhere: 0"),
+
     # Arithmetic
     _row("+", "a b", "a + b", ["1.0", "1.0"], "a + b"),
     _row("-", "a b", "a - b", ["1.0", "-1.0"], "a − b"),
@@ -93,10 +96,14 @@ TABLE: list[Op] = [
     _row("carry", "a b", "0.0 if a*b != a*b and (a == 0 or b == 0) else a*b", ["b", "a"],
          "a·b, 0·∞ = 0"),
     _row("/", "a b", "a/b", ["1.0/b", "-y/b"], "a/b", domain="b != 0"),
+    # b·aᵇ/a where b - 1 is rounded, or aᵇ⁻¹ overflows and the product does not.
     _row("**", "a b", "pow(a, b)",
-         ["carry(b, pow(a, b - 1.0))", "y*log(a) if a != 0 else 0.0"], "aᵇ",
+         ["carry(detach(b), pow(a, detach(b) - 1.0)) if a == 0"
+          " else (b*y/a if abs(a) < inf else b*pow(a, b)) if abs(b) >= 9007199254740992.0"
+          " else (b*y/a if abs(a) < 1e-150 else b*pow(a, b - 1.0)) if -1 < b < 0.5"
+          " else b*pow(a, b - 1.0)", "y*log(a) if a != 0 else 0.0"], "aᵇ",
          domain="a > 0 or a == 0 and b >= 0 or a < 0 and b == floor(b) and constant(b)",
-         kink="∂/∂b at a = 0: 0"),
+         kink="by b at a = 0: 0"),
     _row("neg", "x", "-x", ["-1.0"], "−x"),
     _row("abs", "x", "abs(x)", ["1.0 if x > 0 else -1.0 if x < 0 else 0.0"], "|x|",
          kink="at 0: 0"),
@@ -179,9 +186,7 @@ TABLE: list[Op] = [
          ["0.0 if x < lo or x > hi else 1.0", "1.0 if x < lo else 0.0", "1.0 if x > hi else 0.0"],
          "clip(x, lo, hi)", domain="lo <= hi", kink="at lo and hi: that of x"),
 
-    # Derivatives that are not those of the value: what `Value.detach` and custom operations are
-    # while a function is traced.
-    _row("detach", "x", "x", ["0.0"], "x, held fixed", kink="everywhere: 0"),
+    # A slope that is not the value's: what custom operations are while a function is traced.
     _row("attach", "a d x", "a", ["1.0", "0.0", "d"], "a, with slope d in x",
          kink="∂/∂x everywhere: d"),
 

@@ -111,6 +111,7 @@ def _node_arithmetic() -> dict[str, Any]:
         "div": bounded["/"],
         "pow": bounded["**"],
         "carry": lambda g, d: _carry(g, d),
+        "detach": _real,
         "abs": abs,
         "floor": lambda x: math.floor(_real(x)),
         "sum": sum_of,
@@ -128,6 +129,7 @@ def _choices_as_nodes() -> dict[str, Any]:
         return apply("<=", a, b) * apply("<=", b, a)
 
     return {
+        "detach": partial(apply, "detach"),
         "where": partial(apply, "where"),
         "less": partial(apply, "<"),
         "less_equal": partial(apply, "<="),
@@ -209,7 +211,7 @@ def refuse_changed(node: Value) -> None:
         return
     then = [node.data, *node.local_grads]
     for a, b in zip(then, _computed_again(node), strict=False):
-        if not (math.isclose(a, b, rel_tol=1e-9) or math.isnan(a) and math.isnan(b)):
+        if not (math.isclose(a, b, rel_tol=1e-9) or (math.isnan(a) and math.isnan(b))):
             raise RuntimeError(
                 f"data of a leaf was changed after {node!r} was computed from it: a derivative "
                 "that is a graph (create_graph, detect_anomaly) would mix the numbers of then "

@@ -1,5 +1,6 @@
 """What is exactly 0 carries nothing: in the chain rule, 0·∞ and 0·NaN are 0, in every way."""
 
+import itertools
 import math
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpmath import mp
+from strategies import GIVEN
 
 from autograd_bp import (
     Value,
@@ -30,6 +33,7 @@ from autograd_bp import (
     maximum,
     minimum,
     norm,
+    polygamma,
     relu,
     sinh,
     sqrt,
@@ -299,3 +303,84 @@ def test_a_node_that_is_0_now_is_not_dropped():
     y, x = Value(0.0), Value(0.0)
     (dx,) = gradients(y * sqrt(x), [x], create_graph=True)
     assert (dx.data, gradients(dx, [y])) == (0.0, [INF])
+
+
+# --- second derivatives at kinks: the subgradient that was chosen is a constant ------------------
+
+KINKS = [op for op in TABLE if op.kink and op.name not in GIVEN]
+OUTER = {
+    "itself": lambda y: y,
+    "square": lambda y: y**2,
+    "power by a node": lambda y: y ** Value(3.0),
+    "bell": lambda y: exp(-y * y),
+}
+
+
+def _hessians(f, points):
+    """By every way; of points outside the domain, where the engine raises, by none."""
+
+    def with_graphs(x):
+        nodes = [Value(xi) for xi in x]
+        first = gradients(f(nodes), nodes, create_graph=True)
+        n = len(nodes)
+        return [gradients(d, nodes) if isinstance(d, Value) else [0.0] * n for d in first]
+
+    n = len(points[0])
+    inside, found = [], {"hessian": [], "grad of grad": [], "create_graph": []}
+    for x in points:
+        try:
+            f(list(map(Value, x)))
+        except (ArithmeticError, ValueError):
+            continue
+        inside.append(x)
+        found["hessian"].append(hessian(f)(x))
+        found["grad of grad"].append(jacobian(grad(f))(x))
+        found["create_graph"].append(with_graphs(x))
+    at = np.array(inside)
+    with np.errstate(all="ignore"):
+        for optimize in (True, False):
+            program = trace(f, [0.7] * n, optimize=optimize).with_hvp(0)
+            columns = [program.map(at, np.broadcast_to(e, at.shape)) for e in np.eye(n)]
+            found["program", optimize] = np.array(columns).transpose(2, 1, 0)
+        traced = trace(lambda x: hessian(f)(x), [0.7] * n)
+        found["traced hessian"] = [traced.value(x) for x in inside]
+    return inside, {way: np.array(h, float) for way, h in found.items()}
+
+
+@pytest.mark.parametrize("outer", OUTER)
+@pytest.mark.parametrize("op", KINKS, ids=lambda op: op.name)
+def test_all_ways_have_the_same_second_derivatives_at_kinks(op, outer):
+    def f(x):
+        return OUTER[outer](norm(x) if op.is_nary else apply(op.name, *x))
+
+    n = 2 if op.is_nary else len(op.operands)
+    points = [list(x) for x in itertools.product([0.0, -0.0, 1.0, -1.0, 2.0, 0.5], repeat=n)]
+    inside, found = _hessians(f, points)
+    reference = found.pop("hessian")
+    for way, matrices in found.items():
+        for x, matrix, true in zip(inside, matrices, reference, strict=True):
+            np.testing.assert_allclose(matrix, true, 1e-11, 1e-11, err_msg=f"{way} at {x}")
+    for x, matrix in zip(inside, reference, strict=True):
+        if np.isfinite(matrix).all():
+            np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12, atol=1e-12, err_msg=str(x))
+
+
+def test_what_the_convention_gives():
+    for f in (lambda v: norm(v) ** 2, lambda v: exp(-(norm(v) ** 2)), norm):
+        assert hessian(f)([0.0, 0.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    assert hessian(lambda p: p[0] ** p[1])([0.0, 1.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    for power in (2, 2.0, Value(2.0)):
+        assert hessian(lambda x, power=power: x**power)(0.0) == 2.0
+    assert trace(lambda p: p[0] ** p[1], [1.0, 1.0]).hvp([0.0, 2.0], tangent=[1.0, 0.0])[0] == 2.0
+
+
+@pytest.mark.parametrize("n", [98, 99, 100])
+@pytest.mark.parametrize("x", [2.5, -0.25, 40.25])
+def test_derivatives_of_polygamma_beyond_the_rows_orders(n, x):
+    f = lambda x: polygamma(float(n), x)  # noqa: E731
+    with mp.workprec(500):
+        truths = [float(mp.psi(n + k, x)) for k in (1, 2, 3)]
+    first, second = trace(f, 1.5).value_and_grad(x)[1], trace(f, 1.5).hvp(x, tangent=1.0)
+    found = [grad(f)(x), grad(grad(f))(x), grad(grad(grad(f)))(x)]
+    assert found == pytest.approx(truths, rel=1e-10)
+    assert [first, second, hessian(f)(x)] == pytest.approx([*truths[:2], truths[1]], rel=1e-10)
