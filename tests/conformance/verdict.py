@@ -23,9 +23,9 @@ LIMITS = {
     ("dot", -1): (
         lambda *x: any(abs(p) * abs(q) >= 2.0**1023 for p, q in zip(x[:LENGTH], x[LENGTH:-1],
                                                                    strict=True)),
-        "Σ wᵢxᵢ where a single product overflows: ±inf or NaN. A row that scales its operands there "
-        "makes lanes 5 times slower (16 products), layers 32 times, as they are matrix products no "
-        "longer; BLAS and XLA, which other ways use, overflow as well",
+        "Σ wᵢxᵢ where a single product overflows: ±inf or NaN. A row that scales its operands "
+        "there makes lanes of 16 products 5 times slower and layers, then no matrix products, 32 "
+        "times; BLAS and XLA, which other ways use, overflow as well",
     ),
     ("sum_of", -1): (
         lambda *x: sum(map(abs, x)) == math.inf,
