@@ -17,6 +17,7 @@ from strategies import NARY, SCALAR, TRUTH, eager, name_of, special_points
 import autograd_bp as ab
 from autograd_bp import Value, grad, gradients, hvp, jacobian, jvp, vjp
 from autograd_bp.ops import CODES, IEEE, grouped, second_rule
+from autograd_bp.program import trace
 from autograd_bp.tape import Tape
 from autograd_bp.value import apply
 
@@ -455,6 +456,7 @@ CHANGED = {
     "logsumexp": lambda x: ab.logsumexp([x, 1.0]),
     "branch": lambda x: ab.relu(x - 4.0) * 1.0 + ab.maximum(x, 4.0),
     "custom": lambda x: ab.custom(math.sin, ab.cos)(x),
+    "program": lambda x: trace(lambda v: v.sin() * v, 1.0)(x),
     "checkpoint": lambda x: ab.checkpoint(lambda v: v.sin() * v)(x),
 }
 

@@ -203,7 +203,7 @@ def test_exported_to_jax():
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)
     program = trace(_sum_of_all, [0.5] * len(AT)).with_gradient(0)
-    found = program.to_jax()(np.array(AT))[1]
+    found = program.to_jax()(AT)[1]
     assert np.asarray(found).ravel().tolist() == [2.0] * len(AT)
 
 

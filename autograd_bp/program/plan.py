@@ -20,6 +20,7 @@ and the last three of `carry_dot` and `carry`, where 0·∞ is 0: their codes ar
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from autograd_bp.program.instructions import (
 )
 from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 
-__all__ = ["CARRYING", "COPY", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
+__all__ = ["CARRYING", "COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 CARRYING = {LAYER: 205, OUTER: 206, PRODUCT: 207}
@@ -48,6 +49,7 @@ NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
 IS_NARY = np.array([op.is_nary for op in TABLE])
+KEPT = os.cpu_count() or 1  # calls at a time whose memory is kept for later ones
 SMALL = 8  # n-ary instructions fewer than this are quicker one by one
 
 Step = tuple[int, int, int, int, int, int]
@@ -62,15 +64,22 @@ class Plan:
     outputs that are equal in all lanes, ``same_slots`` says where they stand; ``output_row``
     where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. ``is_native``
     says whether the compiled kernel has all of the operations. N-ary instructions fewer than
-    ``small`` are a step each.
+    ``small`` are a step each. `detach` and `attach` are left out unless it ``derives``.
     """
 
     def __init__(
-        self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
+        self,
+        program: Instructions,
+        is_lane: Any,
+        reduce: bool = False,
+        small: int = SMALL,
+        derives: bool = False,
     ) -> None:
-        program = program.bare()
+        if not derives:
+            program = program.bare()
         self.is_lane = np.asarray(is_lane, bool)
         self._spare: list[Floats] = []  # slots that no call is using
+        self.rooms: list[Floats] = []  # what the kernel works in, likewise
         self._index: list[Any] = []
         self._length = 0
         self._copies: Steps = []
@@ -105,7 +114,8 @@ class Plan:
 
     def give_back(self, slots: Floats) -> None:
         """Keep the slots for the next call. Calls in several threads get slots of their own."""
-        self._spare.append(slots)
+        if len(self._spare) < KEPT:
+            self._spare.append(slots)
 
     # --- slots ------------------------------------------------------------------------------------
 

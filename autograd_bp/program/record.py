@@ -25,6 +25,7 @@ CUSTOM = CODE  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
 NUMBER = 0  # the codes of instructions that compute nothing: numbers,
 INPUT = -1  # and inputs, until they are finished
+OWN = 1 << 30  # the mark of a node that the traced function made, until it is recorded
 
 
 class Recording:
@@ -98,63 +99,113 @@ def _doubled(kind: str, old: Any) -> Any:
     return new
 
 
-def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
+def record(
+    inputs: Sequence[Value], outputs: Sequence[Any], made: list[Value] | None = None
+) -> tuple[Any, list[Value]]:
     """The part of a graph between inputs and outputs as `Instructions`.
 
-    Inputs are the first instructions; whatever does not depend on one of them is a constant.
+    Whatever does not depend on an input is a constant. But where ``made`` has the nodes that the
+    traced function made, each other one that these stand on is captured: it becomes an input,
+    before those given. Returns the instructions, and the captured nodes.
+
     Raises TypeError for an operation that is no row of the table.
     """
     recording = Recording()
     labels: dict[int, str] = {}
-    seen: list[Value] = []
+    captured: list[Value] = []
     with sorting:
         order: list[Value] = consumers_first([y for y in outputs if isinstance(y, Value)])
         order.reverse()
         try:
+            if made is not None:
+                for node in made:
+                    _mark(node, OWN)
             for node in inputs:
-                seen.append(node)
                 _mark(node, recording.input() + 1)
                 _keep_label(node, labels)
-            for node in order:
-                if _marked(node) or not node._code:
-                    continue
-                count = 0
-                if node._details is not None and node._details.operands:
-                    operands: tuple[Any, ...] = node.operands
-                    if not _any_marked(operands):
-                        continue
-                    if node._code == CUSTOM:
-                        raise TypeError(
-                            f"a trace records rows of the table of operations, and {node.op!r} "
-                            "(made by custom, implicit or checkpoint, before the trace) is none; "
-                            "call it within the traced function"
-                        )
-                    for x in operands:
-                        recording.put(count, _index(recording, x))
-                        count += 1
-                else:
-                    p = node._a
-                    if not (p is not None and _marked(p)):
-                        p = node._b
-                        if not (p is not None and _marked(p)):
-                            continue
-                    recording.put(0, _index_of(recording, node._a, node._da))
-                    count = 1
-                    if _TWO[node._code]:
-                        recording.put(1, _index_of(recording, node._b, node._db))
-                        count = 2
-                seen.append(node)
-                _mark(node, recording.append(node._code, count, 0.0) + 1)
-                _keep_label(node, labels)
+            for node in order:  # what others made, as far as it depends on an input
+                if not _marked(node) and node._code & CODE:
+                    _append(recording, node, labels)
+            if made is not None:
+                for node in order:
+                    if _marked(node) == OWN and node._code & CODE:
+                        _capture_operands(recording, node, captured, labels)
+                        _append(recording, node, labels)
+                for y in outputs:
+                    if isinstance(y, Value):
+                        _capture(recording, y, captured, labels)
             found = [_index(recording, y) for y in outputs]
+            entries = [_index_of(recording, node, 0.0) for node in [*captured, *inputs]]
         finally:
-            for node in seen:
-                _mark(node, 0)
-    return recording.instructions(range(len(inputs)), found, labels)
+            for nodes in (order, inputs, captured, made or ()):
+                for node in nodes:
+                    _mark(node, 0)
+    return recording.instructions(entries, found, labels), captured
+
+
+def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
+    """Make a node the next instruction, if an operand is one already."""
+    count = 0
+    if node._details is not None and node._details.operands:
+        operands: tuple[Any, ...] = node.operands
+        if not _any_recorded(operands):
+            return
+        if node._code & CODE == CUSTOM:
+            raise TypeError(
+                f"a trace records rows of the table of operations, and {node.op!r} "
+                "(made by custom, implicit or checkpoint, before the trace) is none; "
+                "call it within the traced function"
+            )
+        for x in operands:
+            recording.put(count, _index(recording, x))
+            count += 1
+    else:
+        p = node._a
+        if not (p is not None and _recorded(p)):
+            p = node._b
+            if not (p is not None and _recorded(p)):
+                return
+        recording.put(0, _index_of(recording, node._a, node._da))
+        count = 1
+        if _TWO[node._code & CODE]:
+            recording.put(1, _index_of(recording, node._b, node._db))
+            count = 2
+    _mark(node, recording.append(node._code & CODE, count, 0.0) + 1)
+    _keep_label(node, labels)
+
+
+def _capture_operands(
+    recording: Recording, node: Value, captured: list[Value], labels: dict[int, str]
+) -> None:
+    """Make the operands that the traced function did not make inputs."""
+    if node._a is not None:
+        _capture(recording, node._a, captured, labels)
+    if node._b is not None:
+        _capture(recording, node._b, captured, labels)
+    if node._details is not None:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                _capture(recording, x, captured, labels)
+
+
+def _capture(
+    recording: Recording, node: Value, captured: list[Value], labels: dict[int, str]
+) -> None:
+    """Make a node that nothing has a mark for an input."""
+    if not _marked(node):
+        captured.append(node)
+        _mark(node, recording.input() + 1)
+        _keep_label(node, labels)
 
 
 def _marked(node: Value) -> int:
     return node._code >> BITS
+
+
+def _recorded(node: Value) -> int:
+    """The instruction that a node is, plus one; 0 of a node that is none yet."""
+    mark = node._code >> BITS
+    return mark if mark < OWN else 0
 
 
 def _mark(node: Value, mark: int) -> None:
@@ -166,12 +217,12 @@ def _keep_label(node: Value, labels: dict[int, str]) -> None:
         labels[_marked(node) - 1] = node._details.label
 
 
-def _any_marked(operands: tuple[Any, ...]) -> bool:
+def _any_recorded(operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if _marked(p):
+            if _recorded(p):
                 return True
     return False
 
@@ -187,8 +238,8 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
         return recording.constant(number)
-    if _marked(node):
-        return _marked(node) - 1
+    if _recorded(node):
+        return _recorded(node) - 1
     return recording.constant(node._data)
 
 
