@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from autograd_bp.context import Context, Effect, State
 from autograd_bp.graph import topological_order
+from autograd_bp.ops import carry
 from autograd_bp.text import printable
 from autograd_bp.transforms import deriving
 from autograd_bp.value import Value, _nodes, compiled, is_symbolic
@@ -65,7 +66,7 @@ def _look_for_anomalies() -> Effect:
     ) -> None:
         if is_symbolic(node):
             return
-        if math.isfinite(rate) and not math.isfinite(rate * d):
+        if math.isfinite(rate) and not math.isfinite(carry(rate, d)):
             op = printable(node.op)
             sweep = "forward" if is_forward else "backward"
             whose = "the tangent of its operand" if is_forward else "its gradient"

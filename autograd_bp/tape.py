@@ -31,12 +31,15 @@ else:
 __all__ = ["Tape", "condense"]
 
 MUL = cython.declare(cython.short, CODES["*"])
+CARRY = cython.declare(cython.short, CODES["carry"])
 DOT = cython.declare(cython.short, CODES["dot"])
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 SHIFT = cython.declare(cython.int, ops.MARK_SHIFT)
 KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
 # Operations whose local derivatives are constants or values of operands.
-_STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
+_STRAIGHT = frozenset(
+    CODES[name] for name in ("+", "-", "*", "carry", "neg", "dot", "sum_of", "mean")
+)
 
 
 @cython.no_gc
@@ -195,7 +198,7 @@ class Tape:
             a = _marked(p) - 1 if p is not None else -1
             p = node._b
             b = _marked(p) - 1 if p is not None else -1
-            product: bool = node._code & CODE == MUL
+            product: bool = node._code & CODE in (MUL, CARRY)
             if a >= 0:
                 self._operand[e] = a
                 self._partial[e] = node._da
@@ -227,12 +230,16 @@ class Tape:
         i: cython.int
         e: cython.int
         g: float
+        d: float
         adjoints: _Numbers = self._spread(self._outputs, seeds)
         adjoint: cython.p_double = adjoints.at
         for i in range(self._size - 1, -1, -1):
             g = adjoint[i]
-            for e in range(self._first[i], self._first[i + 1]):
-                adjoint[self._operand[e]] += g * self._partial[e]
+            if g != 0.0:  # else it carries nothing, whatever the partials: see `_carry`
+                for e in range(self._first[i], self._first[i + 1]):
+                    d = self._partial[e]
+                    if d != 0.0:
+                        adjoint[self._operand[e]] += g * d
         return _gather(adjoints, self._inputs)
 
     def push_forward(self, tangents: Sequence[float]) -> list[float]:
@@ -274,8 +281,8 @@ class Tape:
                     bend = tangent[self._partner[e]]
                 elif rates is not None:
                     bend = rates[e - start]
-                adjoint[self._operand[e]] += g * self._partial[e]
-                change[self._operand[e]] += h * self._partial[e] + g * bend
+                adjoint[self._operand[e]] += _carry(g, self._partial[e])
+                change[self._operand[e]] += _carry(h, self._partial[e]) + _carry(g, bend)
         return _gather(changes, self._inputs)
 
     @cython.cfunc
@@ -283,12 +290,15 @@ class Tape:
         i: cython.int
         e: cython.int
         t: float
+        d: float
         moved: _Numbers = self._spread(self._inputs, tangents)
         tangent: cython.p_double = moved.at
         for i in range(self._size):
             t = tangent[i]
             for e in range(self._first[i], self._first[i + 1]):
-                t += tangent[self._operand[e]] * self._partial[e]
+                d = self._partial[e]
+                if d != 0.0 and tangent[self._operand[e]] != 0.0:
+                    t += tangent[self._operand[e]] * d
             tangent[i] = t
         return moved
 
@@ -332,6 +342,15 @@ def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
     tape: Tape = Tape.__new__(Tape)
     base = tape._lead_through(_nodes(made, "made"), y)
     return base, tape.pull_back([1.0])
+
+
+@cython.inline
+@cython.cfunc
+def _carry(g: float, d: float) -> float:
+    """The row ``carry`` of the table: a product in which what is exactly 0 carries nothing."""
+    if g == 0.0 or d == 0.0:
+        return 0.0
+    return g * d
 
 
 @cython.inline

@@ -20,12 +20,12 @@ import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.context import Trace, differentiating, is_inside, recording
-from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
+from autograd_bp.context import Trace, differentiating, is_inside, on_numbers, recording
+from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
@@ -70,8 +70,8 @@ def everywhere(op: Op) -> Callable[..., Number]:
             numbers = [float(peek(x)) for x in operands]
             y = IEEE.value(op)(*numbers)
             partials = [
-                partial(*numbers, y)
-                for partial, x in zip(IEEE.partials(op), operands, strict=True)
+                rule(*numbers, y)
+                for rule, x in zip(IEEE.partials(op), operands, strict=True)
                 if isinstance(x, Value)
             ]
             return restore(op.name, operands, y, partials) if partials else float(y)
@@ -87,6 +87,8 @@ def _node_arithmetic() -> dict[str, Any]:
     return named | {
         "div": bounded["/"],
         "pow": bounded["**"],
+        "carry": lambda g, d: _carry(g, d),
+        "detach": peek,
         "abs": abs,
         "floor": lambda x: math.floor(peek(x)),
         "sum": sum_of,
@@ -99,6 +101,26 @@ NODES = Reading(_node_arithmetic())
 """The table in graphs: derivatives that can be differentiated again."""
 
 
+def _choices_as_nodes() -> dict[str, Any]:
+    def equal(a: Number, b: Number) -> Any:
+        return apply("<=", a, b) * apply("<=", b, a)
+
+    return {
+        "detach": partial(apply, "detach"),
+        "where": partial(apply, "where"),
+        "less": partial(apply, "<"),
+        "less_equal": partial(apply, "<="),
+        "equal": equal,
+        "unequal": lambda a, b: 1.0 - equal(a, b),
+        "both": lambda p, q: p * q,
+        "either": partial(apply, "maximum"),
+    }
+
+
+TRACED = Reading(_node_arithmetic() | _choices_as_nodes(), calls=True)
+"""The same while a function is traced: its program must choose anew for the numbers it gets."""
+
+
 def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     """∂node/∂operand as a graph, for the wanted operands of a node; None for the others."""
     if not isinstance(node.rule, Op):  # an operation made by `autograd_bp.custom` or its kin
@@ -106,11 +128,12 @@ def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     groups = grouped(node.rule, node.operands)
     choices = grouped(node.rule, wanted)
     result: list[Number | None] = []
-    for partial, choice in zip(NODES.partials(node.rule), choices, strict=True):
+    rules = (TRACED if is_symbolic(node) else NODES).partials(node.rule)
+    for rule, choice in zip(rules, choices, strict=True):
         if isinstance(choice, list):
-            result += partial(*groups, node) if any(choice) else [None] * len(choice)
+            result += rule(*groups, node) if any(choice) else [None] * len(choice)
         else:
-            result.append(partial(*groups, node) if choice else None)
+            result.append(rule(*groups, node) if choice else None)
     return result
 
 
@@ -134,7 +157,7 @@ def _adjoints(
             for x, d in _moving_operands(node, moving):
                 for watcher in watchers:
                     watcher(node, x, peek(g), peek(d))
-                handed_on = _times(g, d)
+                handed_on = _carry(g, d)
                 before = adjoint.get(id(x))
                 adjoint[id(x)] = handed_on if before is None else before + handed_on
     return adjoint
@@ -146,11 +169,58 @@ def _moving_operands(node: Value, moving: Container[int]) -> list[tuple[Value, N
     wanted = [id(x) in moving for x in operands]
     if not any(wanted):
         return []
+    if not is_symbolic(node):
+        refuse_changed(node)
     return [
         (x, d)
         for x, d in zip(operands, _node_partials(node, wanted), strict=True)
         if isinstance(x, Value) and d is not None and id(x) in moving
     ]
+
+
+def refuse_changed(node: Value) -> None:
+    """Raise RuntimeError if a leaf that the node was computed from has other data since then.
+
+    `Value.backward` and sweeps of numbers take the local derivatives that were recorded. A
+    derivative as a graph is made of the operands as they are now, and must be the same.
+    """
+    if not any(isinstance(x, Value) and x.is_leaf for x in node.operands):
+        return
+    then = [node.data, *node.local_grads]
+    scale = max([abs(a) for a in then if math.isfinite(a)], default=0.0)
+    for a, b in zip(then, _computed_again(node), strict=False):
+        same = math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9 * scale)
+        if not (same or (math.isnan(a) and math.isnan(b))):
+            raise RuntimeError(
+                f"data of a leaf was changed after {node!r} was computed from it: a derivative "
+                "that is a graph (create_graph, detect_anomaly) would mix the numbers of then "
+                "with those of now. Compute the result again after data is set."
+            )
+
+
+def _computed_again(node: Value) -> Sequence[float]:
+    """A node's data and local derivatives, from its operands as they are now."""
+    operands, y = node.operands, node.data
+    numbers = [peek(x) for x in operands]
+    moving = [isinstance(x, Value) for x in operands]
+    if not isinstance(node.rule, Op):
+        with on_numbers():
+            found = node.rule.derivatives(*numbers, y)
+        return [y, *(peek(d) for d, moves in zip(found, moving, strict=False) if moves)]
+    op = node.rule
+    if not op.is_nary:
+        mask = sum(1 << i for i, moves in enumerate(moving) if moves)
+        try:
+            result: Sequence[float] = RULES[CODES[op.name]][mask](*numbers)
+            return result
+        except (ArithmeticError, ValueError):
+            pass  # beyond the domain: as derivatives have it
+    point = [*grouped(op, numbers), IEEE.value(op)(*grouped(op, numbers))]
+    partials: list[float] = []
+    for rule in IEEE.partials(op):
+        found = rule(*point)
+        partials += found if isinstance(found, list) else [found]
+    return [point[-1], *(d for d, moves in zip(partials, moving, strict=True) if moves)]
 
 
 @contextmanager
@@ -163,12 +233,21 @@ def _watching() -> Iterator[tuple[Callable[..., object], ...]]:
         deriving.reset(token)
 
 
-def _times(g: Number, d: Number) -> Number:
-    """g·d without a node for a factor that is the number 1."""
-    if not isinstance(d, Value) and d == 1.0:
-        return g
-    if not isinstance(g, Value) and g == 1.0:
-        return d
+def _carry(g: Number, d: Number) -> Number:
+    """The row ``carry`` on nodes, as a plain product where that is the same here and now.
+
+    A factor that is the number 0 or 1 takes no node. A node whose number is 0 does: the product
+    is 0, and changes as the node does.
+    """
+    for factor, other in ((g, d), (d, g)):
+        if not isinstance(factor, Value):
+            if factor == 1.0:
+                return other
+            if factor == 0.0:
+                return carry(factor, peek(other))
+    if is_symbolic(g, d) or math.isnan(peek(g) * peek(d)):
+        result: Number = apply("carry", g, d)
+        return result
     return g * d
 
 
@@ -388,7 +467,7 @@ def _push_forward(
             for x, d in _moving_operands(node, tangent):
                 for watcher in watchers:
                     watcher(node, x, peek(tangent[id(x)]), peek(d), True)
-                terms.append(_times(tangent[id(x)], d))
+                terms.append(_carry(tangent[id(x)], d))
             if terms:
                 tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
     return [tangent.get(id(y), 0.0) for y in outputs]

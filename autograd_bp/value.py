@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import context, ops
 from autograd_bp.context import State, Trace, current, no_grad, recording
-from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped, ieee
+from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, carry, grouped, ieee
 
 try:
     from autograd_bp._pure import cython
@@ -382,6 +382,12 @@ class Value:
                     if node._details is not None and node._details.hooks is not None:
                         node._grad = run_hooks(node, node._grad)
                     g = node._grad
+                    if g == 0.0:  # it carries nothing, whatever the local derivatives
+                        continue
+                    if g - g != 0.0:  # nor does a local derivative of 0, where g is ±inf or NaN
+                        for p, dp in zip(node.parents, node.local_grads, strict=True):
+                            p._grad += carry(g, dp)
+                        continue
                     if node._a is not None:
                         node._a._grad += g * node._da
                     if node._b is not None:
@@ -399,8 +405,8 @@ class Value:
             end_pass()
         for watcher in derivative_watchers() if _contexts else ():
             for node in order:
-                for p, d_p in zip(node.parents, node.local_grads, strict=True):
-                    watcher(node, p, node._grad, d_p)
+                for p, dp in zip(node.parents, node.local_grads, strict=True):
+                    watcher(node, p, node._grad, dp)
         return None
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:

@@ -29,7 +29,7 @@ from autograd_bp.program.c_text import (
     parsed,
     row_function,
 )
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.text import printable
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
         _Function(function, p, plan, places, results, real)
         for (function, p, results), plan in zip(functions, plans, strict=True)
     ]
-    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]} - {PRODUCT}
+    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]}
+    codes -= {PRODUCT, CARRYING[PRODUCT]}
     rows = "\n".join(_row_functions(codes))
     if real == "float":
         rows = _in_single_precision(rows)
@@ -205,8 +206,8 @@ class _Function:
                 f"v[{start} + i] = constant[i];"
             )
         for code, n, k, out, args, m in self.plan.slot_steps.tolist():
-            if code == PRODUCT:
-                yield from self._product(n, m, k, out, args)
+            if code in (PRODUCT, CARRYING[PRODUCT]):
+                yield from self._product(code, n, m, k, out, args)
             elif self.real == "float" and TABLE[code].name == "*":
                 yield from self._float_products(n, out, args)
             else:
@@ -277,14 +278,15 @@ class _Function:
             yield (f"    for (int i = 0; i < {len(rows)}; i++) v[{out + begin} + i] = {value};")
             begin += len(rows)
 
-    def _product(self, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
+    def _product(self, code: int, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
         which = self.plan.indices[args : args + (n + m) * k + n * m]
         p = self._address(which[: n * k].reshape(n, k), "i", "l")
         q = self._address(which[n * k : (n + m) * k].reshape(k, m), "l", "j")
         bias = self._address(which[(n + m) * k :].reshape(n, m))
         yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* P·Qᵀ + B */"
         yield "        real sum = 0.0;"
-        yield f"        for (int l = 0; l < {k}; l++) sum += {p} * {q};"
+        test = "" if code == PRODUCT else f"if ({p} != 0 && {q} != 0) "
+        yield f"        for (int l = 0; l < {k}; l++) {test}sum += {p} * {q};"
         yield f"        v[{out} + {m} * i + j] = {bias} + sum;"
         yield "    }"
 

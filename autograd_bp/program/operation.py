@@ -56,9 +56,15 @@ class _Applied(Rule):
     """The operation of a node that is a program of one number, on operands and fixed numbers."""
 
     def __init__(self, program: Program, fixed: list[float]) -> None:
-        super().__init__(program.name, lambda *operands: ())
+        super().__init__(program.name, self._row)
         self.program = program
         self.fixed = fixed
+
+    def _row(self, *operands_and_y: float) -> Sequence[float]:
+        """The local derivatives on numbers, as they were found for the node."""
+        point = [*operands_and_y[:-1], *self.fixed]
+        row: Sequence[float] = self.program.with_gradient(0).row(point).tolist()[1:]
+        return row
 
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
         slopes = self.program.once("slopes", lambda: _slopes(self.program))

@@ -19,7 +19,7 @@ import numpy as np
 
 from autograd_bp.ops import TABLE, Op
 from autograd_bp.program.lanes import evaluate, operand_count, product
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.program.reading import ArrayReading, selected
 from autograd_bp.special import _BERNOULLI
 from autograd_bp.value import Value
@@ -50,15 +50,16 @@ def to_jax(program: Program) -> Callable[..., Any]:
             for leaf, (shape, _, _) in zip(layout.leaves(arg), layout.parts, strict=True)
         ]
         dtype = jnp.result_type(*leaves, float)  # floats from ints
-        rows, (multiply, _) = _rows(dtype), _matrix_products()
+        rows, (multiply, carried) = _rows(dtype), _matrix_products()
         flat = [jnp.ravel(jnp.asarray(leaf, dtype)) for leaf in leaves]
         slots = jnp.asarray(plan.slots, dtype)
         if flat:
             slots = slots.at[: plan.uniform].set(jnp.concatenate(flat))
         for code, n, k, out, at, m in plan.slot_steps.tolist():
-            if code == PRODUCT:
+            if code in (PRODUCT, CARRYING[PRODUCT]):
                 which = plan.indices[at : at + (n + m) * k + n * m]
-                found = product(slots[which], n, m, k, multiply)
+                multiplied = multiply if code == PRODUCT else carried
+                found = product(slots[which], n, m, k, multiplied)
                 slots = slots.at[out : out + n * m].set(found)
                 continue
             count = operand_count(code, k)
