@@ -97,13 +97,14 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     }
     names: dict[str, str] = {}
     for place, layout in zip(places, program.arguments, strict=True):
-        names[place] = free_name(layout.name, own | set(names.values()))
+        names[place] = free_name(layout.name, own)
+        own.add(names[place])
 
     def named(text: str) -> str:
         return re.sub(r"argument_\d+__", lambda match: names[match[0]], text)
 
     source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{named(text)}\n'
-    header = named(_header(name, parts, program, places))
+    header = named(_header(name, parts, program, list(names.values())))
     write_whole(target.with_suffix(".h"), header.encode())
     write_whole(target, source.encode())
 
@@ -124,7 +125,7 @@ def _comment(text: str) -> str:
 def _header(name: str, parts: list[_Function], program: Program, names: list[str]) -> str:
     guard = f"{name.upper()}_H"
     sizes = "\n".join(
-        f"   {n}: {layout.size}, for {_comment(layout.name)}"
+        f"   {n}: {layout.size}" + (f", for {_comment(layout.name)}" if n != layout.name else "")
         for n, layout in zip(names, program.arguments, strict=True)
     )
     lines = [
