@@ -233,7 +233,7 @@ def test_a_function_has_a_name_that_compiles_or_is_refused(tmp_path):
         "y2",
     ]
     written, refused = [], {}
-    others = [name for name in ISSUE if not name.startswith("F_")]  # which are macros of f.h
+    others = [name for name in ISSUE if name.lower()[:2] != "f_"]  # which are in f.h
     for name in dict.fromkeys([*others, *known_to_the_compiler(), *free]):
         try:
             program.to_c(tmp_path / f"{name}.c", name)
