@@ -82,9 +82,10 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     rows = "\n".join(_row_functions(codes))
     if real == "float":
         rows = _in_single_precision(rows)
-    text = f"typedef {real} real;\n\n{rows}\n" + "\n\n".join(p.definition() for p in parts)
-    # What the file itself calls by a name: all but the two functions, and words in comments.
-    own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", text)))
+    bodies = "\n\n".join(part.definition() for part in parts)
+    # What the file calls by a name where an argument has one: no function's name, no comment.
+    own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", bodies)))
+    own |= {"real", *re.findall(r"static real (\w+)", rows)}
     if own & {name, f"{name}_grad"}:
         raise ValueError(
             f"name must be a name that the file has no use for itself, such as "
@@ -103,7 +104,8 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     def named(text: str) -> str:
         return re.sub(r"argument_\d+__", lambda match: names[match[0]], text)
 
-    source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{named(text)}\n'
+    text = f"typedef {real} real;\n\n{rows}\n{named(bodies)}\n"
+    source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{text}'
     header = named(_header(name, parts, program, list(names.values())))
     write_whole(target.with_suffix(".h"), header.encode())
     write_whole(target, source.encode())

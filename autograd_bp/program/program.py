@@ -352,9 +352,18 @@ class Program:
         return self._derive(builder, moved, tree, [*self.arguments, Layout(tree, "tangent")])
 
     def frozen(self) -> Program:
-        """The program with what it captured as constants, at their present data."""
+        """The program with what it captured as constants, at their present data.
+
+        Raises ValueError where a transformation or a trace made it, so that it is none.
+        """
         if not self.captured:
             return self
+        if not are_constants(self.captured):
+            raise ValueError(
+                f"{self.name} stands on {self.captured[0]!r}, which a transformation or a trace "
+                "around it made: it cannot be kept, exported or pickled with the number that this "
+                "has in one call. Make it an argument of the traced function"
+            )
         n = len(self.captured)
         inputs, number = self.instructions.inputs, self.instructions.number.copy()
         number[inputs[:n]] = [x.data for x in self.captured]
@@ -441,7 +450,10 @@ class Program:
     def to_jax(self) -> Callable[..., Any]:
         """The same function on JAX's arrays: to be jitted, mapped and differentiated there.
 
-        It computes in the precision of its arguments. ``jax.vmap`` gives it lanes.
+        It computes in the precision of its arguments, on integers in floats. ``jax.vmap`` gives it
+        lanes. JAX's derivatives of it, of any order and mode, are those of the table of
+        operations: at kinks and extremes, for `custom` and `detach`. Arguments of another
+        structure raise, as the program's own do.
         """
         from autograd_bp.program.to_jax import to_jax
 

@@ -39,7 +39,7 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     -0.2
     >>> trace(lambda x: x if x > 0 else 0.1 * x, 1.0)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    TypeError: a branch (if, while, and, or, min, max) on a traced value: ...
+    TypeError: a branch (if, while, and, or, in, min, max) on a traced value: ...
     """
     captures = is_inside() or is_tracing() or others_vary()
     return traced(f, examples, argument_names(f, len(examples)), optimize, captures)
