@@ -1565,6 +1565,8 @@ def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
     finally:
         try:
             variable.set(before)
+        except MemoryError:  # once more, or the switch stays on
+            variable.set(before)
         finally:
             with sorting:
                 _contexts -= 1
