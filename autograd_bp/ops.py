@@ -46,6 +46,7 @@ __all__ = [
     "careful",
     "domain_error",
     "grouped",
+    "ieee",
     "second_rule",
 ]
 
@@ -228,6 +229,8 @@ EDITION: int = crc32(repr(TABLE).encode()) >> 1
 """A number that changes with the table: compiled rows of another edition are not used."""
 CODE_BITS = 7
 """How many bits a code takes; the last is left to operations that are no row."""
+MARK_SHIFT = CODE_BITS + 22
+"""Where marks of sorts and tapes begin in a node's code: above the number of its trace."""
 
 CONSTANTS: dict[str, float] = {
     "LN2": math.log(2.0),
@@ -393,6 +396,12 @@ def careful(code: int, mask: int, operands: Sequence[float], *labels: str) -> tu
     inside = any(math.isnan(x) for x in operands) or IEEE.domain(op, mask)(*operands)
     if not inside:
         raise domain_error(op, operands, labels)
+    return ieee(code, mask, operands)
+
+
+def ieee(code: int, mask: int, operands: Sequence[float]) -> tuple[float, ...]:
+    """What `careful` gives, and outside the domain what IEEE 754 has there."""
+    op = TABLE[code]
     y = IEEE.value(op)(*operands)
     partials = IEEE.partials(op)
     return y, *(d(*operands, y) for i, d in enumerate(partials) if mask >> i & 1)

@@ -15,7 +15,7 @@ from typing import Any
 
 from autograd_bp import ops
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
-from autograd_bp.value import _nodes, consumers_first, sorting
+from autograd_bp.value import _nodes, consumers_first, peek, sorting
 
 try:
     from autograd_bp._pure import cython
@@ -33,7 +33,8 @@ __all__ = ["Tape", "condense"]
 MUL = cython.declare(cython.short, CODES["*"])
 DOT = cython.declare(cython.short, CODES["dot"])
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
-CODE_BITS = cython.declare(cython.int, ops.CODE_BITS)
+SHIFT = cython.declare(cython.int, ops.MARK_SHIFT)
+KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
 # Operations whose local derivatives are constants or values of operands.
 _STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
 
@@ -336,15 +337,15 @@ def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
 @cython.inline
 @cython.cfunc
 def _marked(node: Value) -> cython.int:
-    """A number that stands on a node for as long as its tape is made, above the code; or 0."""
-    mark: cython.int = node._code >> CODE_BITS
+    """A number that stands on a node for as long as its tape is made; or 0."""
+    mark: cython.int = node._code >> SHIFT
     return mark
 
 
 @cython.inline
 @cython.cfunc
 def _mark(node: Value, mark: cython.longlong) -> object:
-    node._code = node._code & CODE | mark * (CODE + 1)  # C leaves shifts of negatives undefined
+    node._code = node._code & KEPT | mark * (KEPT + 1)  # C leaves shifts of negatives undefined
     return None
 
 
@@ -458,8 +459,7 @@ class _ManyOperands:
 
     def __init__(self, node: Value, moves: list[bool]) -> None:
         self.op = TABLE[CODES[node.op]]
-        numbers = [x.data if isinstance(x, Value) else x for x in node.operands]
-        self.point = [*grouped(self.op, numbers), node.data]
+        self.point = [*grouped(self.op, [peek(x) for x in node.operands]), peek(node)]
         self.moves = moves
 
     def __call__(self, *rates: float) -> list[float]:
@@ -480,7 +480,7 @@ class _OwnRule:
     def __init__(self, node: Value, moves: list[bool]) -> None:
         self.rule = node.rule
         self.operands = node.operands
-        self.y = node.data
+        self.y = peek(node)
         self.moves = moves
 
     def __call__(self, *rates: float) -> list[float]:

@@ -16,6 +16,7 @@ Costs are in units of one call of the function on Values: recording it, and sort
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ from functools import wraps
 from typing import Any
 
 from autograd_bp import functions
+from autograd_bp.context import Trace, differentiating, is_inside, recording
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
@@ -36,8 +38,12 @@ from autograd_bp.value import (
     consumers_first,
     derivative_watchers,
     end_pass,
+    held_fixed,
     is_recording,
-    recording,
+    is_symbolic,
+    is_tracing,
+    peek,
+    refuse_in_trace,
     restore,
     run_hooks,
     sum_of,
@@ -47,32 +53,8 @@ __all__ = [
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
 ]  # fmt: skip
 
-_inside: ContextVar[bool] = ContextVar("inside_a_transformation", default=False)
-
 deriving: ContextVar[Value | None] = ContextVar("deriving", default=None)
 """The node that a derivative is being made of, where `watch_derivatives` is open."""
-
-
-@contextmanager
-def on_numbers() -> Iterator[None]:
-    """Within it, transformations of plain numbers give plain numbers, even in another one."""
-    with inside(False):
-        yield
-
-
-@contextmanager
-def inside(transformation: bool) -> Iterator[None]:
-    """Set whether derivatives of plain numbers are to be differentiable in turn."""
-    token = _inside.set(transformation)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
-
-
-def is_inside() -> bool:
-    """Whether an enclosing transformation is at work."""
-    return _inside.get()
 
 
 # --- the table read on nodes ---------------------------------------------------------------------
@@ -85,7 +67,7 @@ def everywhere(op: Op) -> Callable[..., Number]:
         try:
             result: Number = apply(op.name, *operands)
         except (ValueError, ZeroDivisionError):
-            numbers = [float(_real(x)) for x in operands]
+            numbers = [float(peek(x)) for x in operands]
             y = IEEE.value(op)(*numbers)
             partials = [
                 partial(*numbers, y)
@@ -98,10 +80,6 @@ def everywhere(op: Op) -> Callable[..., Number]:
     return function
 
 
-def _real(x: Number) -> float:
-    return x.data if isinstance(x, Value) else x
-
-
 def _node_arithmetic() -> dict[str, Any]:
     named = {name: getattr(functions, name) for name in functions.__all__}
     bounded = {op.name: everywhere(op) for op in TABLE if op.domain and not op.is_nary}
@@ -110,10 +88,10 @@ def _node_arithmetic() -> dict[str, Any]:
         "div": bounded["/"],
         "pow": bounded["**"],
         "abs": abs,
-        "floor": lambda x: math.floor(_real(x)),
+        "floor": lambda x: math.floor(peek(x)),
         "sum": sum_of,
-        "max": lambda terms: max(map(_real, terms)),
-        "real": _real,
+        "max": lambda terms: max(map(peek, terms)),
+        "real": peek,
     }
 
 
@@ -155,7 +133,7 @@ def _adjoints(
             g = adjoint[id(node)]
             for x, d in _moving_operands(node, moving):
                 for watcher in watchers:
-                    watcher(node, x, _real(g), _real(d))
+                    watcher(node, x, peek(g), peek(d))
                 handed_on = _times(g, d)
                 before = adjoint.get(id(x))
                 adjoint[id(x)] = handed_on if before is None else before + handed_on
@@ -246,8 +224,9 @@ def gradients(
     start = _seed(seed)
     if create_graph or isinstance(start, Value):
         return pull_back(inputs, [y], [start])
+    refuse_in_trace(y, "gradients()")
     if derivative_watchers():
-        return list(map(_real, pull_back(inputs, [y], [start])))
+        return list(map(peek, pull_back(inputs, [y], [start])))
     return Tape(inputs, [y]).pull_back([start])
 
 
@@ -270,24 +249,66 @@ class _Call:
         self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)
         numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
-        self.nested = is_recording() and (is_inside() or any(isinstance(x, Value) for x in numbers))
+        self.nested = is_recording() and (
+            is_inside() or is_tracing() or any(isinstance(x, Value) for x in numbers)
+        )
         self.inputs = [
-            x * 1.0 if self.nested and isinstance(x, Value) else Value(_real(x)) for x in numbers
+            x * 1.0 if self.nested and isinstance(x, Value) else Value(peek(x)) for x in numbers
         ]
         given = list(args)
         start = 0
         for i, flat in zip(several, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
-        with recording(), inside(True):
-            self.result = f(*given, **(kwargs or {}))
+        try:
+            _running[id(self)] = threading.get_ident(), self.inputs
+            with differentiating():
+                self.result = f(*given, **(kwargs or {}))
+        finally:
+            _running.pop(id(self), None)
 
     def sweep(self, outputs: Sequence[Number]) -> _Sweep:
+        if not self.nested and is_recording():
+            self.nested = varies_elsewhere(outputs)
         return _Sweep(self.inputs, outputs, self.nested)
 
     def plain(self, y: Number) -> Number:
         """A result as the caller wants it: a node only inside another transformation."""
-        return y if self.nested else _real(y)
+        return held_fixed([y])[0] if self.nested else peek(y)
+
+
+_running: dict[int, tuple[int, list[Value]]] = {}
+"""The calls whose functions are running, by identity: their threads and variables."""
+
+
+def varies_elsewhere(outputs: Sequence[Number]) -> bool:
+    """Whether results depend on what a transformation or a trace in another thread varies.
+
+    A thread of a pool knows nothing of who gave it its work; the graph does.
+    """
+    theirs = _variables(but_in=threading.get_ident())
+    if not theirs and not Trace.open:
+        return False
+    nodes = consumers_first([y for y in outputs if isinstance(y, Value)])
+    return any(id(node) in theirs or is_symbolic(node) for node in nodes)
+
+
+def are_constants(leaves: Sequence[Value]) -> bool:
+    """Whether these are no computed Values, and no variables of a transformation or a trace."""
+    if not all(x.is_leaf for x in leaves):
+        return False
+    variables = _variables() if leaves else set()
+    return not any(id(x) in variables or is_symbolic(x) for x in leaves)
+
+
+def _variables(but_in: int = 0) -> set[int]:
+    """The variables of the calls that are running, by identity, but for those in one thread."""
+    return {id(x) for thread, xs in list(_running.values()) if thread != but_in for x in xs}
+
+
+def others_vary() -> bool:
+    """Whether a transformation or a trace may be running in another thread."""
+    return bool(Trace.open) or any(t != threading.get_ident() for t, _ in list(_running.values()))
 
 
 class _Sweep:
@@ -320,10 +341,10 @@ class _Sweep:
         *seeds: Any,
     ) -> list[Any]:
         if self.nested or any(isinstance(x, Value) for x in numbers):
-            return on_nodes(numbers)
+            return held_fixed(on_nodes(numbers))
         if self.tape is None:
             with recording():
-                return list(map(_real, on_nodes(numbers)))
+                return list(map(peek, on_nodes(numbers)))
         result: list[float] = getattr(self.tape, on_tape)(*seeds, numbers)
         return result
 
@@ -366,7 +387,7 @@ def _push_forward(
             terms = []
             for x, d in _moving_operands(node, tangent):
                 for watcher in watchers:
-                    watcher(node, x, _real(tangent[id(x)]), _real(d), True)
+                    watcher(node, x, peek(tangent[id(x)]), peek(d), True)
                 terms.append(_times(tangent[id(x)], d))
             if terms:
                 tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
@@ -379,7 +400,7 @@ def _one_output(result: Any, what: str) -> Number:
     if isinstance(result, Value):
         return result
     try:
-        return Value(result).data
+        return _number(result, "the result")
     except TypeError:
         raise TypeError(
             f"{what} takes a function that returns one number, but it returned {result!r} of type "

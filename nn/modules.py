@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from autograd_bp import Number, Value, dot, scope
 from autograd_bp.ops import TABLE
+from autograd_bp.text import printable
 
 __all__ = ["MLP", "Layer", "LayerRecord", "Module", "Neuron", "Record"]
 
@@ -448,11 +449,11 @@ def missing(error: ImportError, user: str, extra: str) -> ImportError:
 
 
 def some(names: Sequence[object]) -> str:
-    """The first names of many, for a message."""
+    """The first names of many, for a message, in which they command no terminal."""
     if not names:
         return "none"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(str, names[:3])) + more
+    return ", ".join(printable(str(name)) for name in names[:3]) + more
 
 
 def shortened(x: object) -> str:

@@ -126,7 +126,7 @@ def _fitted(
     unexpected = [key for key in parameters if key not in own]
     if missing or unexpected:
         raise ValueError(
-            f"{name} does not fit {model!r}: missing {some(list(map(printable, missing)))}; "
+            f"{name} does not fit {model!r}: missing {some(missing)}; "
             f"unexpected {some(list(map(shortened, unexpected)))}. "
             "Load it into a module of the shape that it was saved from."
         )

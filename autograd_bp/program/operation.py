@@ -16,7 +16,7 @@ import numpy as np
 from autograd_bp.custom import Rule
 from autograd_bp.program.graph import replay
 from autograd_bp.program.layout import Layout
-from autograd_bp.value import Number, Value, is_recording, is_tracing, restore
+from autograd_bp.value import Number, Value, is_recording, is_symbolic, restore
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
@@ -28,7 +28,7 @@ FEW = 16  # rows or columns of a Jacobian that are quicker than the instructions
 
 def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
     """The results for these numbers and Values, one for each of the program's inputs."""
-    if is_tracing():
+    if is_symbolic(*operands):
         return replay(program.instructions, operands)
     nodes = tuple([x for x in operands if isinstance(x, Value)])
     fixed = [x for x in operands if not isinstance(x, Value)]
