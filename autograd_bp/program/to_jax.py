@@ -322,7 +322,8 @@ def _quotient(a: Any, b: Any) -> Any:
 
     if isinstance(a, float) or isinstance(b, float):
         return a / b
-    a, b = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(a, b)))
+    barrier: Any = jax.lax.optimization_barrier
+    a, b = barrier(tuple(jnp.broadcast_arrays(a, b)))
     return a / b
 
 
