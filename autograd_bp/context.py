@@ -28,8 +28,9 @@ from types import CodeType, FrameType
 from typing import Any, ClassVar, TypeVar
 
 __all__ = [
-    "Context", "Effect", "State", "Trace", "collect", "current", "inside", "is_inside", "no_grad",
-    "on_numbers", "recording", "scope", "tracing", "watch", "watch_derivatives",
+    "Context", "Effect", "State", "Trace", "collect", "current", "differentiating", "inside",
+    "is_inside", "no_grad", "on_numbers", "recording", "scope", "tracing", "watch",
+    "watch_derivatives",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +70,9 @@ class State:
         for entry in entries:
             if entry.frame is not None:
                 self.era = _always_over
-            if entry.counts():
+                if not entry.counts():
+                    continue
+            if not entry.closed:
                 entry.effect(self)
 
     def renewed(self) -> State:
@@ -94,14 +97,12 @@ class _Entry:
         self.look = look
 
     def counts(self) -> bool:
-        """Whether it is open, and not that of a generator which waits.
+        """Whether it is not that of a generator which waits.
 
         An async function waits for the tasks that it made, which are in what it opened.
         """
         frame = self.frame
-        if self.closed or frame is None:
-            return not self.closed
-        if frame.f_back is not None:
+        if frame is None or frame.f_back is not None:
             return True
         task = self.place[1]
         return _awaits(frame.f_code) and task is not None and _place()[1] is not task
@@ -114,7 +115,9 @@ def _place() -> tuple[int, object]:
     return threading.get_ident(), asyncio and loop and asyncio.current_task(loop)
 
 
-_state: ContextVar[State] = ContextVar("state", default=State(()))  # noqa: B039 (it never changes)
+_nothing = State(())
+_nothing.era = _Era()
+_state: ContextVar[State] = ContextVar("state", default=_nothing)
 
 engines: list[Callable[[], object]] = []
 """What `value.py` puts here makes an object; while that lives, operations look at the state."""
@@ -158,19 +161,16 @@ class Context:
 
     def __exit__(self, *exception: object) -> None:
         frame = _waiting_frame(sys._getframe(1))
-        mine = [
-            entry
-            for entry in (_state.get().entries if frame is None else self._entries)
-            if entry.frame is frame and entry in self._entries
-        ] or self._entries
-        if not mine:
-            raise RuntimeError(f"{type(self).__name__}: a with ends that was not begun")
-        self._close(mine[-1])
+        entries = _state.get().entries if frame is None else self._entries
+        mine = [e for e in entries if e.frame is frame and e in self._entries] or self._entries
+        if mine:
+            self._close(mine[-1])
 
     def _close(self, entry: _Entry) -> None:
         entries = _state.get().entries
         if entry in entries:
-            _state.set(State(tuple([other for other in entries if other is not entry])))
+            others = tuple([other for other in entries if other is not entry])
+            _state.set(State(others) if others else _nothing)
         if entry not in entries or entry.place != _place():  # it stands in another state, too
             global _era
             entry.closed = True
@@ -181,8 +181,8 @@ class Context:
         self._end(entry.effect)
 
     def __del__(self) -> None:
-        for entry in list(self.__dict__.get("_entries", ())):  # Ctrl-C came before the end did
-            self._close(entry)
+        while self.__dict__.get("_entries"):  # Ctrl-C came before the end did
+            self._close(self._entries[-1])
 
     def __copy__(self) -> Context:
         twin: Context = object.__new__(type(self))
@@ -230,8 +230,23 @@ def _function(context: Context, f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _generator(context: Context, f: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with copy.copy(context):
-            return (yield from f(*args, **kwargs))
+        mine, inner = copy.copy(context), f(*args, **kwargs)
+        resume, given = inner.send, None
+        while True:  # not `yield from`, which closes the inner one while the outer one waits
+            try:
+                with mine:
+                    item = resume(given)
+            except StopIteration as end:
+                return end.value
+            try:
+                given = yield item
+                resume = inner.send
+            except GeneratorExit:
+                with mine:
+                    inner.close()
+                raise
+            except BaseException as error:
+                resume, given = inner.throw, error
 
     return wrapper
 
@@ -426,6 +441,20 @@ class inside(Context):
         return effect
 
 
+class differentiating(inside):
+    """Within it a function runs whose derivative is wanted: as inside a transformation."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+    def _begin(self) -> Effect:
+        return _differentiate
+
+
+def _differentiate(state: State) -> None:
+    state.recording = state.inside = True
+
+
 class on_numbers(inside):
     """Within it, transformations of plain numbers give plain numbers, even in another one."""
 
@@ -454,6 +483,7 @@ class Trace:
         with Trace._lock:
             Trace._count = Trace._count % (_LAST - 1) + 1
             self.number = Trace._count + 1  # from 2 on: 1 is no trace's
+        self.is_open = True
         self.constants: dict[int, Any] = {}  # the leaves made in it
         Trace.open.add(self.number)
 
@@ -462,13 +492,9 @@ class Trace:
         state.recording = True
         state.trace = self
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the function is being traced still."""
-        return self.number in Trace.open
-
     def close(self) -> None:
         """The function is traced."""
+        self.is_open = False
         Trace.open.discard(self.number)
         self.constants.clear()
 

@@ -24,7 +24,7 @@ from functools import wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.context import Trace, inside, is_inside, recording
+from autograd_bp.context import Trace, differentiating, is_inside, recording
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
@@ -262,7 +262,7 @@ class _Call:
             start += len(flat.numbers)
         try:
             _running[id(self)] = threading.get_ident(), self.inputs
-            with recording(), inside(True):
+            with differentiating():
                 self.result = f(*given, **(kwargs or {}))
         finally:
             _running.pop(id(self), None)

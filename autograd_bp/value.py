@@ -90,6 +90,7 @@ _rows_in_c = cython.declare(cython.bint, rows_in_c)
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
 # Above the code stands the number of the trace that a node is of, else 0; above that, marks.
+SHIFT = cython.declare(cython.int, ops.CODE_BITS)
 KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
 MET = cython.declare(cython.longlong, 1 << ops.MARK_SHIFT)  # see the sort
 DONE = cython.declare(cython.longlong, 2 << ops.MARK_SHIFT)
@@ -1518,13 +1519,14 @@ def derivative_watchers() -> tuple[Callable[..., object], ...]:
 def _in_context(node: Value) -> object:
     """Have what is open, here or as the trace of an operand, see to a new node."""
     twin: Value
+    here: cython.longlong = 0
     now: State = current()
     trace: Trace | None = now.trace
-    number: cython.longlong = _trace_of_operands(node)
     if trace is not None and trace.is_open:
-        number = max(number, trace.number)
+        here = trace.number
         if not node._code:
             trace.constants[id(node)] = node
+    number: cython.longlong = _innermost_trace(node, here)
     if not now.recording and not number:
         node._a = node._b = node._details = None
         node._code = 0
@@ -1542,7 +1544,8 @@ def _in_context(node: Value) -> object:
             node._a, node._b, node._da, node._db = twin, None, 0.0, 0.0
             node._details = None
             node._code += DETACH - (node._code & CODE)
-    _tell(node, now)
+    if now.path or now.watchers:
+        _tell(node, now)
     return None
 
 
@@ -1558,31 +1561,37 @@ def _tell(node: Value, now: State) -> None:
 
 @cython.cfunc
 def _trace_of(node: Value) -> cython.longlong:
-    return (node._code & KEPT) >> ops.CODE_BITS
+    return (node._code & KEPT) >> SHIFT
 
 
 @cython.cfunc
-def _trace_of_operands(node: Value) -> cython.longlong:
-    """The number of the innermost trace that an operand is of, or 0."""
-    p: Value
-    number: cython.longlong = 0
-    links: tuple[Any, ...] = (node._a, node._b)
-    if node._details is not None:
-        links = (*links, *node._details.operands, *node._details.others)
-    for x in links:
-        if isinstance(x, Value):
-            p = x
-            if p._code > CODE and _trace_of(p) != number:
-                need_open_trace(p)
-                number = max(number, _trace_of(p))
+def _innermost_trace(node: Value, number: cython.longlong) -> cython.longlong:
+    """The number of the innermost trace among this open one, or 0, and those of the operands."""
+    if node._a is not None:
+        number = _inner_trace(node._a, number)
+    if node._b is not None:
+        number = _inner_trace(node._b, number)
+    if node._details is not None and node._details.has:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                number = _inner_trace(x, number)
     return number
+
+
+@cython.cfunc
+def _inner_trace(node: Value, number: cython.longlong) -> cython.longlong:
+    own: cython.longlong = _trace_of(node)
+    if own == 0 or own == number:
+        return number
+    need_open_trace(node)
+    return max(own, number)
 
 
 @cython.cfunc
 def _mark_traced(node: Value, number: cython.longlong) -> object:
     """Make the node one of a trace. For as long as it lives, operations look at their operands."""
     global _contexts
-    node._code |= number << ops.CODE_BITS
+    node._code |= number << SHIFT
     if cython.compiled:
         _contexts += 1
     else:
