@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from autograd_bp.context import Context, Effect, State
 from autograd_bp.graph import topological_order
+from autograd_bp.text import printable
 from autograd_bp.transforms import deriving
 from autograd_bp.value import Value, _nodes, compiled, is_symbolic
 
@@ -65,11 +66,12 @@ def _look_for_anomalies() -> Effect:
         if is_symbolic(node):
             return
         if math.isfinite(rate) and not math.isfinite(rate * d):
+            op = printable(node.op)
             sweep = "forward" if is_forward else "backward"
             whose = "the tangent of its operand" if is_forward else "its gradient"
             raise FloatingPointError(
-                f"the {sweep} pass of {node.op} handed on {rate * d!r}: {whose} is {rate!r} and "
-                f"∂{node.op}/∂operand is {d!r} at the operand {_named(operand)}"
+                f"the {sweep} pass of {op} handed on {rate * d!r}: {whose} is {rate!r} and "
+                f"∂{op}/∂operand is {d!r} at the operand {_named(operand)}"
                 f"{lines.get(id(node), '')}"
             )
 
@@ -85,7 +87,7 @@ def _described(node: Value) -> str:
     operands = ", ".join(
         _named(x) if isinstance(x, Value) else repr(x) for x in node.operands[:4]
     ) + (", …" if len(node.operands) > 4 else "")
-    return f"{node.op}{label} made {node.data!r} out of {operands}"
+    return f"{printable(node.op)}{label} made {node.data!r} out of {operands}"
 
 
 def _named(node: Value) -> str:
@@ -98,7 +100,7 @@ def _users_line() -> str:
         frame = frame.f_back
     name, number = frame.f_code.co_filename, frame.f_lineno
     source = linecache.getline(name, number).strip()
-    return f", in {name}, line {number}" + (f": {source}" if source else "")
+    return printable(f", in {name}, line {number}" + (f": {source}" if source else ""))
 
 
 class GraphInfo(NamedTuple):

@@ -27,7 +27,7 @@ from autograd_bp import functions
 from autograd_bp.context import Trace, differentiating, is_inside, recording
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape
-from autograd_bp.trees import Flat, Tree, blocks, flatten, together
+from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
     Number,
     Value,
@@ -60,7 +60,7 @@ deriving: ContextVar[Value | None] = ContextVar("deriving", default=None)
 # --- the table read on nodes ---------------------------------------------------------------------
 
 
-def _everywhere(op: Op) -> Callable[..., Number]:
+def everywhere(op: Op) -> Callable[..., Number]:
     """An operation as derivatives need it: beyond its domain as IEEE 754 has it, and no error."""
 
     def function(*operands: Number) -> Number:
@@ -82,7 +82,7 @@ def _everywhere(op: Op) -> Callable[..., Number]:
 
 def _node_arithmetic() -> dict[str, Any]:
     named = {name: getattr(functions, name) for name in functions.__all__}
-    bounded = {op.name: _everywhere(op) for op in TABLE if op.domain and not op.is_nary}
+    bounded = {op.name: everywhere(op) for op in TABLE if op.domain and not op.is_nary}
     named |= {name: bounded[name] for name in named if name in bounded}
     return named | {
         "div": bounded["/"],
@@ -243,9 +243,10 @@ class _Call:
         argnums: int | Sequence[int],
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        positions = _positions(argnums, args)
-        flats = [flatten(args[i], f"argument {i}") for i in positions]
-        self.inputs_tree = flats[0] if isinstance(argnums, int) else together(flats)
+        chosen = positions(argnums, len(args), "positional arguments of the call")
+        several = (chosen,) if isinstance(chosen, int) else chosen
+        flats = [flatten(args[i], f"argument {i}") for i in several]
+        self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)
         numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
         self.nested = is_recording() and (
@@ -256,19 +257,19 @@ class _Call:
         ]
         given = list(args)
         start = 0
-        for i, flat in zip(positions, flats, strict=True):
+        for i, flat in zip(several, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
-        _running[id(self)] = threading.get_ident(), self.inputs
         try:
+            _running[id(self)] = threading.get_ident(), self.inputs
             with differentiating():
                 self.result = f(*given, **(kwargs or {}))
         finally:
-            del _running[id(self)]
+            _running.pop(id(self), None)
 
     def sweep(self, outputs: Sequence[Number]) -> _Sweep:
         if not self.nested and is_recording():
-            self.nested = _varies_elsewhere(outputs)
+            self.nested = varies_elsewhere(outputs)
         return _Sweep(self.inputs, outputs, self.nested)
 
     def plain(self, y: Number) -> Number:
@@ -280,19 +281,34 @@ _running: dict[int, tuple[int, list[Value]]] = {}
 """The calls whose functions are running, by identity: their threads and variables."""
 
 
-def _varies_elsewhere(outputs: Sequence[Number]) -> bool:
+def varies_elsewhere(outputs: Sequence[Number]) -> bool:
     """Whether results depend on what a transformation or a trace in another thread varies.
 
     A thread of a pool knows nothing of who gave it its work; the graph does.
     """
-    here = threading.get_ident()
-    theirs = {
-        id(x) for thread, xs in list(_running.values()) if thread != here for x in xs
-    }  # fmt: skip
+    theirs = _variables(but_in=threading.get_ident())
     if not theirs and not Trace.open:
         return False
     nodes = consumers_first([y for y in outputs if isinstance(y, Value)])
     return any(id(node) in theirs or is_symbolic(node) for node in nodes)
+
+
+def are_constants(leaves: Sequence[Value]) -> bool:
+    """Whether these are no computed Values, and no variables of a transformation or a trace."""
+    if not all(x.is_leaf for x in leaves):
+        return False
+    variables = _variables() if leaves else set()
+    return not any(id(x) in variables or is_symbolic(x) for x in leaves)
+
+
+def _variables(but_in: int = 0) -> set[int]:
+    """The variables of the calls that are running, by identity, but for those in one thread."""
+    return {id(x) for thread, xs in list(_running.values()) if thread != but_in for x in xs}
+
+
+def others_vary() -> bool:
+    """Whether a transformation or a trace may be running in another thread."""
+    return bool(Trace.open) or any(t != threading.get_ident() for t, _ in list(_running.values()))
 
 
 class _Sweep:
@@ -392,21 +408,6 @@ def _one_output(result: Any, what: str) -> Number:
         ) from None
 
 
-def _positions(argnums: int | Sequence[int], args: tuple[Any, ...]) -> list[int]:
-    chosen: Sequence[Any] = [argnums] if isinstance(argnums, int) else argnums
-    positions = []
-    for i in chosen if isinstance(chosen, Sequence) else [chosen]:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise ValueError(
-                f"argnums must name positional arguments of the call, which has {len(args)}; "
-                f"got {argnums!r}. Pass the arguments to differentiate by position."
-            )
-        positions.append(i % len(args))
-    if len(set(positions)) < len(positions):
-        raise ValueError(f"argnums must name each argument once, got {argnums!r}")
-    return positions
-
-
 def _function(f: Any) -> Callable[..., Any]:
     if not callable(f):
         raise TypeError(f"a function to differentiate is needed, got {f!r}; write lambda x: ...")
@@ -432,7 +433,8 @@ def value_and_grad(
     """A function that returns f's value and its gradient, in the structure of the argument.
 
     ``argnums``: which positional argument to differentiate, or several (then the gradients are
-    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``.
+    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``, with
+    numbers for the Values in aux.
     Costs one reverse sweep, however many inputs.
 
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
@@ -446,6 +448,8 @@ def value_and_grad(
         y = _one_output(result, "grad")
         gradient = call.inputs_tree.build(call.sweep([y]).pull_back([1.0]))
         value = call.plain(y)
+        if has_aux and not call.nested:
+            aux = without_nodes(aux)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return transformed

@@ -4,7 +4,7 @@ cimport cython
 
 from autograd_bp.value cimport Value
 
-cdef int SHIFT, CODE, CUSTOM
+cdef int SHIFT, BITS, CODE, CUSTOM
 cdef long long KEPT
 cdef list _TWO
 
@@ -24,11 +24,16 @@ cdef class Recording:
     @cython.locals(i=cython.int)
     cpdef int append(self, int code, int count, double number) except -2
 
-@cython.locals(recording=Recording, node=Value, p=Value, count=cython.int, code=cython.int, operands=tuple, seen=list, order=list)
-cpdef record(inputs, outputs)
+@cython.locals(recording=Recording, node=Value, captured=list, order=list)
+cpdef record(inputs, outputs, trace=*)
 
 cdef int _marked(Value node) except -2
+cdef bint _is_of(trace, Value node) except -2
 cdef int _mark(Value node, long long mark) except -2
+@cython.locals(p=Value, count=cython.int, operands=tuple)
+cdef _append(Recording recording, Value node, dict labels)
+cdef _capture_operands(Recording recording, Value node, trace, list captured, dict labels)
+cdef _capture(Recording recording, Value node, trace, list captured, dict labels)
 cdef int _keep_label(Value node, dict labels) except -2
 
 @cython.locals(p=Value)

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+from autograd_bp.context import Trace
 from autograd_bp.ops import CODE_BITS, MARK_SHIFT, TABLE
 from autograd_bp.value import Value, consumers_first, sorting
 
@@ -21,7 +22,8 @@ __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels",
 # instruction that the node is, plus one.
 SHIFT = MARK_SHIFT
 KEPT = (1 << SHIFT) - 1
-CODE = (1 << CODE_BITS) - 1
+BITS = CODE_BITS
+CODE = (1 << BITS) - 1
 CUSTOM = CODE  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
 NUMBER = 0  # the codes of instructions that compute nothing: numbers,
@@ -99,64 +101,108 @@ def _doubled(kind: str, old: Any) -> Any:
     return new
 
 
-def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
+def record(
+    inputs: Sequence[Value], outputs: Sequence[Any], trace: Trace | None = None
+) -> tuple[Any, list[Value]]:
     """The part of a graph between inputs and outputs as `Instructions`.
 
-    Inputs are the first instructions; whatever does not depend on one of them is a constant.
+    Whatever does not depend on an input is a constant. But each Value from outside of the
+    ``trace``, if one is given, that its nodes stand on is captured: it becomes an input, before
+    those given. Returns the instructions, and the captured nodes.
+
     Raises TypeError for an operation that is no row of the table.
     """
     recording = Recording()
     labels: dict[int, str] = {}
-    seen: list[Value] = []
+    captured: list[Value] = []
     with sorting:
         order: list[Value] = consumers_first([y for y in outputs if isinstance(y, Value)])
         order.reverse()
         try:
             for node in inputs:
-                seen.append(node)
                 _mark(node, recording.input() + 1)
                 _keep_label(node, labels)
-            for node in order:
-                code = node._code & CODE
-                if _marked(node) or not code:
-                    continue
-                count = 0
-                if node._details is not None and node._details.operands:
-                    operands: tuple[Any, ...] = node.operands
-                    if not _any_marked(operands):
-                        continue
-                    if code == CUSTOM:
-                        raise TypeError(
-                            f"a trace records rows of the table of operations, and {node.op!r} "
-                            "(made by custom, implicit or checkpoint, before the trace) is none; "
-                            "call it within the traced function"
-                        )
-                    for x in operands:
-                        recording.put(count, _index(recording, x))
-                        count += 1
-                else:
-                    p = node._a
-                    if not (p is not None and _marked(p)):
-                        p = node._b
-                        if not (p is not None and _marked(p)):
-                            continue
-                    recording.put(0, _index_of(recording, node._a, node._da))
-                    count = 1
-                    if _TWO[code]:
-                        recording.put(1, _index_of(recording, node._b, node._db))
-                        count = 2
-                seen.append(node)
-                _mark(node, recording.append(code, count, 0.0) + 1)
-                _keep_label(node, labels)
+            for node in order:  # without a trace all; else what was there before it
+                if not _marked(node) and node._code & CODE and not _is_of(trace, node):
+                    _append(recording, node, labels)
+            if trace is not None:
+                for node in order:
+                    if not _marked(node) and node._code & CODE and _is_of(trace, node):
+                        _capture_operands(recording, node, trace, captured, labels)
+                        _append(recording, node, labels)
+                for y in outputs:
+                    if isinstance(y, Value):
+                        _capture(recording, y, trace, captured, labels)
             found = [_index(recording, y) for y in outputs]
+            entries = [_index_of(recording, node, 0.0) for node in [*captured, *inputs]]
         finally:
-            for node in seen:
-                _mark(node, 0)
-    return recording.instructions(range(len(inputs)), found, labels)
+            for nodes in (order, inputs, captured):
+                for node in nodes:
+                    _mark(node, 0)
+    return recording.instructions(entries, found, labels), captured
+
+
+def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
+    """Make a node the next instruction, if an operand is one already."""
+    count = 0
+    if node._details is not None and node._details.operands:
+        operands: tuple[Any, ...] = node.operands
+        if not _any_marked(operands):
+            return
+        if node._code & CODE == CUSTOM:
+            raise TypeError(
+                f"a trace records rows of the table of operations, and {node.op!r} "
+                "(made by custom, implicit or checkpoint, before the trace) is none; "
+                "call it within the traced function"
+            )
+        for x in operands:
+            recording.put(count, _index(recording, x))
+            count += 1
+    else:
+        p = node._a
+        if not (p is not None and _marked(p)):
+            p = node._b
+            if not (p is not None and _marked(p)):
+                return
+        recording.put(0, _index_of(recording, node._a, node._da))
+        count = 1
+        if _TWO[node._code & CODE]:
+            recording.put(1, _index_of(recording, node._b, node._db))
+            count = 2
+    _mark(node, recording.append(node._code & CODE, count, 0.0) + 1)
+    _keep_label(node, labels)
+
+
+def _capture_operands(
+    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
+) -> None:
+    """Make the operands that the traced function did not make inputs."""
+    if node._a is not None:
+        _capture(recording, node._a, trace, captured, labels)
+    if node._b is not None:
+        _capture(recording, node._b, trace, captured, labels)
+    if node._details is not None:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                _capture(recording, x, trace, captured, labels)
+
+
+def _capture(
+    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
+) -> None:
+    """Make a node an input, if it is none yet and from outside of the trace."""
+    if not _marked(node) and not _is_of(trace, node) and id(node) not in trace.constants:
+        captured.append(node)
+        _mark(node, recording.input() + 1)
+        _keep_label(node, labels)
 
 
 def _marked(node: Value) -> int:
     return node._code >> SHIFT
+
+
+def _is_of(trace: Trace | None, node: Value) -> bool:
+    return trace is not None and (node._code & KEPT) >> BITS == trace.number
 
 
 def _mark(node: Value, mark: int) -> None:
