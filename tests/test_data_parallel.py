@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 cloudpickle = pytest.importorskip("cloudpickle")
 data_parallel = pytest.importorskip("data_parallel")
 
+pytestmark = pytest.mark.slow
 STEPS = 4
 # Workers need not find the example's folder: its functions travel with their code.
 cloudpickle.register_pickle_by_value(data_parallel)
