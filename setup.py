@@ -29,16 +29,6 @@ def write_headers() -> None:
     subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
 
 
-def flags(*own: str) -> list[str]:
-    """What the compiler of every module is told, besides what is its own."""
-    if os.name == "nt":
-        return []
-    # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
-    wanted = "-g" in os.environ.get("CFLAGS", "").split()
-    # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
-    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
-
-
 def mend(source: Path) -> None:
     """Where a list comprehension lacks memory, Cython 3.3.1 gives an element up a second time."""
     given = source.read_text(encoding="utf-8")
@@ -49,6 +39,16 @@ def mend(source: Path) -> None:
         given = given.replace(name + body, name + once)
     if given != source.read_text(encoding="utf-8"):
         source.write_text(given, encoding="utf-8")
+
+
+def flags(*own: str) -> list[str]:
+    """What the compiler of every module is told, besides what is its own."""
+    if os.name == "nt":
+        return []
+    # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
+    wanted = "-g" in os.environ.get("CFLAGS", "").split()
+    # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
+    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
 
 
 def kernel() -> Extension:
