@@ -188,6 +188,7 @@ def _make_backward(f, made):
         y = f(*given)
         if not isinstance(y, Value):
             ab.gradients(y, nodes)  # raises, where a number's lack of `backward` would be Python's
+        ab.zero_grad(nodes)  # what a pass within f has left
         y.backward(create_graph=True)
         return [x.grad for x in nodes]
 
