@@ -105,7 +105,7 @@ TABLE: list[Op] = [
     # b·aᵇ/a where b - 1 is rounded, or aᵇ⁻¹ overflows and the product does not.
     _row("**", "a b", "pow(a, b)",
          ["carry(detach(b), pow(a, detach(b) - 1.0)) if a == 0"
-          " else (b*y/a if abs(a) < inf else b*pow(a, b)) if abs(b) >= 9007199254740992.0"
+          " else (b*y/a if abs(a) < inf else b*carry(y, a)) if abs(b) >= 9007199254740992.0"
           " else (b*y/a if abs(a) < 1e-150 else b*pow(a, b - 1.0)) if -1 < b < 0.5"
           " else b*pow(a, b - 1.0)", "y*log(a) if a != 0 else 0.0"], "aᵇ",
          domain="a > 0 or a == 0 and b >= 0 or a < 0 and b == floor(b) and constant(b)",

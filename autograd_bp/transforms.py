@@ -186,9 +186,11 @@ def refuse_changed(node: Value) -> None:
     """
     if not any(isinstance(x, Value) and x.is_leaf for x in node.operands):
         return
-    then = [node.data, *node.local_grads]
+    then, now = (node.data, *node.local_grads), tuple(_computed_again(node))
+    if then == now:
+        return
     scale = max([abs(a) for a in then if math.isfinite(a)], default=0.0)
-    for a, b in zip(then, _computed_again(node), strict=False):
+    for a, b in zip(then, now, strict=False):
         same = math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9 * scale)
         if not (same or (math.isnan(a) and math.isnan(b))):
             raise RuntimeError(
@@ -239,6 +241,10 @@ def _carry(g: Number, d: Number) -> Number:
     A factor that is the number 0 or 1 takes no node. A node whose number is 0 does: the product
     is 0, and changes as the node does.
     """
+    if isinstance(g, Value) and isinstance(d, Value) and not is_tracing():
+        product = g.data * d.data
+        if product == product:  # no NaN, and 0·∞ would be one
+            return g * d
     for factor, other in ((g, d), (d, g)):
         if not isinstance(factor, Value):
             if factor == 1.0:

@@ -48,6 +48,8 @@ cdef int add_zero(Writer writer, int a, int b) except -2
 cdef int subtract_zero(Writer writer, int a, int b) except -2
 cdef int multiply_by_one(Writer writer, int a, int b) except -2
 cdef int carry(Writer writer, int a, int b) except -2
+@cython.locals(e=cython.int)
+cdef bint _has_zeros(Writer writer, const int[::1] row, int count) noexcept
 @cython.locals(kept=list, n=cython.int, e=cython.int, bias=cython.int)
 cdef object _without_zeros(Writer writer, const int[::1] row, int count)
 @cython.locals(kind=cython.int, own=cython.double)

@@ -74,8 +74,9 @@ class Writer(Recording):
     def add_row(self, code: int, row: Any, n: int) -> int:
         """The same for an n-ary operation on the first n elements of an array."""
         if code == CARRY_DOT:
-            row = _without_zeros(self, row, n)
-            n = len(row)
+            if _has_zeros(self, row, n):
+                row = _without_zeros(self, row, n)
+                n = len(row)
             if _all_finite(self, row, n):
                 code = DOT
         if code in (DOT, CARRY_DOT):
@@ -295,6 +296,16 @@ def carry(writer: Writer, a: int, b: int) -> int:
     if _negated(writer, a) != NONE and _negated(writer, b) != NONE:
         return writer.add(CARRY, _negated(writer, a), _negated(writer, b))
     return NONE
+
+
+def _has_zeros(writer: Writer, row: Any, count: int) -> bool:
+    """Whether a factor is the number 0."""
+    for e in range(count - 1):
+        if _is(writer, row[e], 0.0):
+            break
+    else:
+        return False
+    return True
 
 
 def _without_zeros(writer: Writer, row: Any, count: int) -> Any:
