@@ -13,12 +13,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograd_bp.ops import CODE_BITS, TABLE
-from autograd_bp.value import Value, consumers_first, sorting
+from autograd_bp.value import Value, consumers_first
+
+try:
+    from autograd_bp._pure import cython
+except ImportError:  # never at run time: this line tells the compiler which name is its own
+    import cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.autograd_bp.value import PyGC_Disable, PyGC_Enable
 
 __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-# A node's code stands in the lowest bits; above them, while a graph is recorded, a mark: the
-# instruction that the node is, plus one.
+# A node's code stands in the lowest bits; above them, while compiled code records a graph, a mark:
+# the instruction that the node is, plus one. See `value._consumers_first`.
 BITS = CODE_BITS
 CODE = (1 << BITS) - 1
 CUSTOM = CODE  # the code of a node that is no row of the table
@@ -40,6 +48,7 @@ class Recording:
         self.operand: Any = array("i", bytes(4 << 10))
         self.number: Any = array("d", bytes(8 << 10))
         self.constants: dict[str, int] = {}
+        self.marks: dict[int, int] = {}  # by identity: those of the interpreted engine
 
     def input(self) -> int:
         """A new input."""
@@ -106,72 +115,89 @@ def record(inputs: Sequence[Value], outputs: Sequence[Any]) -> Any:
     """
     recording = Recording()
     labels: dict[int, str] = {}
-    seen: list[Value] = []
-    with sorting:
-        order: list[Value] = consumers_first([y for y in outputs if isinstance(y, Value)])
-        order.reverse()
-        try:
-            for node in inputs:
-                seen.append(node)
-                _mark(node, recording.input() + 1)
-                _keep_label(node, labels)
-            for node in order:
-                if _marked(node) or not node._code:
-                    continue
-                count = 0
-                if node._details is not None and node._details.operands:
-                    operands: tuple[Any, ...] = node.operands
-                    if not _any_marked(operands):
-                        continue
-                    if node._code == CUSTOM:
-                        raise TypeError(
-                            f"a trace records rows of the table of operations, and {node.op!r} "
-                            "(made by custom, implicit or checkpoint, before the trace) is none; "
-                            "call it within the traced function"
-                        )
-                    for x in operands:
-                        recording.put(count, _index(recording, x))
-                        count += 1
-                else:
-                    p = node._a
-                    if not (p is not None and _marked(p)):
-                        p = node._b
-                        if not (p is not None and _marked(p)):
-                            continue
-                    recording.put(0, _index_of(recording, node._a, node._da))
-                    count = 1
-                    if _TWO[node._code]:
-                        recording.put(1, _index_of(recording, node._b, node._db))
-                        count = 2
-                seen.append(node)
-                _mark(node, recording.append(node._code, count, 0.0) + 1)
-                _keep_label(node, labels)
-            found = [_index(recording, y) for y in outputs]
-        finally:
-            for node in seen:
-                _mark(node, 0)
+    ends = [y if isinstance(y, Value) else float(y) for y in outputs]
+    order: list[Value] = consumers_first([y for y in ends if isinstance(y, Value)])
+    order.reverse()
+    found = _record(recording, list(inputs), ends, order, labels)
     return recording.instructions(range(len(inputs)), found, labels)
 
 
-def _marked(node: Value) -> int:
-    return node._code >> BITS
+def _record(
+    recording: Recording,
+    inputs: list[Value],
+    outputs: list[Any],
+    order: list[Value],
+    labels: dict[int, str],
+) -> list[int]:
+    """Record a graph, given operands first; returns which instructions the outputs are."""
+    seen: list[Value] = []
+    was_collecting = PyGC_Disable() if cython.compiled else False
+    try:
+        for node in inputs:
+            seen.append(node)
+            _mark(recording, node, recording.input() + 1)
+            _keep_label(recording, node, labels)
+        for node in order:
+            if _marked(recording, node) or not node._code:
+                continue
+            count = 0
+            if node._details is not None and node._details.operands:
+                operands: tuple[Any, ...] = node.operands
+                if not _any_marked(recording, operands):
+                    continue
+                if node._code == CUSTOM:
+                    raise TypeError(
+                        f"a trace records rows of the table of operations, and {node.op!r} "
+                        "(made by custom, implicit or checkpoint, before the trace) is none; "
+                        "call it within the traced function"
+                    )
+                for x in operands:
+                    recording.put(count, _index(recording, x))
+                    count += 1
+            else:
+                p = node._a
+                if not (p is not None and _marked(recording, p)):
+                    p = node._b
+                    if not (p is not None and _marked(recording, p)):
+                        continue
+                recording.put(0, _index_of(recording, node._a, node._da))
+                count = 1
+                if _TWO[node._code]:
+                    recording.put(1, _index_of(recording, node._b, node._db))
+                    count = 2
+            seen.append(node)
+            _mark(recording, node, recording.append(node._code, count, 0.0) + 1)
+            _keep_label(recording, node, labels)
+        return [_index(recording, y) for y in outputs]
+    finally:
+        for node in seen:
+            _mark(recording, node, 0)
+        if cython.compiled and was_collecting:
+            PyGC_Enable()
 
 
-def _mark(node: Value, mark: int) -> None:
-    node._code = node._code & CODE | mark << BITS
+def _marked(recording: Recording, node: Value) -> int:
+    return node._code >> BITS if cython.compiled else recording.marks.get(id(node), 0)
 
 
-def _keep_label(node: Value, labels: dict[int, str]) -> None:
+def _mark(recording: Recording, node: Value, mark: int) -> None:
+    if cython.compiled:
+        node._code = node._code & CODE | mark << BITS
+    else:
+        recording.marks[id(node)] = mark
+
+
+def _keep_label(recording: Recording, node: Value, labels: dict[int, str]) -> None:
     if node._details is not None and node._details.label:
-        labels[_marked(node) - 1] = node._details.label
+        labels[_marked(recording, node) - 1] = node._details.label
 
 
-def _any_marked(operands: tuple[Any, ...]) -> bool:
+def _any_marked(recording: Recording, operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if _marked(p):
+            if _marked(recording, p):
                 return True
     return False
 
@@ -187,8 +213,8 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
         return recording.constant(number)
-    if _marked(node):
-        return _marked(node) - 1
+    if _marked(recording, node):
+        return _marked(recording, node) - 1
     return recording.constant(node._data)
 
 
