@@ -8,18 +8,22 @@ one paragraph, and the exit code is 2.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
 import sys
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from autograd_bp import Value, __version__
+from autograd_bp.check import Estimate, differences, trusted
 from autograd_bp.files import write_whole
 from autograd_bp.formula import Formula
+from autograd_bp.text import printable
 
 __all__ = ["main", "parser"]
 
@@ -29,33 +33,81 @@ FILES = {"c": "network.c", "onnx": "network.onnx", "torch": "network.pt"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     commands = parser()
-    options, unknown = commands.parse_known_args(arguments)
-    if unknown:
-        hint = "; a formula that begins with - is written in brackets, or after --"
-        signed = "formula" in options and not unknown[0].startswith("--")
-        commands.error(f"unrecognized arguments: {' '.join(unknown)}{hint if signed else ''}")
+    try:
+        options, unknown = commands.parse_known_args(arguments)
+        if unknown:
+            hint = "; a formula that begins with - is written in brackets, or after --"
+            signed = "formula" in options and not unknown[0].startswith("--")
+            commands.error(f"unrecognized arguments: {' '.join(unknown)}{hint if signed else ''}")
+    except SystemExit as end:
+        raise SystemExit(end.code or _printed("autograd-bp")) from None
+    name = f"autograd-bp {options.command}"
     try:
         found, text = options.run(options)
+        if options.json:
+            text = json.dumps(_finite(found), indent=2)
+        return _printed(name, text + "\n")
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        print(f"autograd-bp {options.command}: {_escaped(str(error))}", file=sys.stderr)
+        _complain(f"{name}: {printable(str(error))}")
         return 2
     except KeyboardInterrupt:
-        print(f"autograd-bp {options.command}: interrupted", file=sys.stderr)
+        _complain(f"{name}: interrupted")
         return 130
-    if options.json:
-        text = json.dumps(_finite(found), indent=2)
-    encoding = sys.stdout.encoding or "utf-8"  # of a terminal that may not have ∂
+
+
+def _printed(name: str, text: str = "") -> int:
+    """Print text, and what argparse has printed; the exit code says whether that was possible."""
+    out = sys.stdout
     try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
+        if out is None:  # it was closed before Python began
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        encoding = out.encoding or "utf-8"  # of a terminal that may not have ∂
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        out.flush()
     except BrokenPipeError:  # whoever read it, such as ``head``, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon(out)
+        return 141  # as shells say of what that has ended, 128 + SIGPIPE
+    except (OSError, ValueError) as error:
+        _abandon(out)
+        _complain(f"{name}: standard output cannot be written: {error}")
+        return 2
     return 0
+
+
+def _complain(text: str) -> None:
+    """One paragraph on standard error, if there is one."""
+    err = sys.stderr
+    try:
+        if err is not None:
+            err.write(f"{text}\n")
+            err.flush()
+    except (OSError, ValueError):
+        _abandon(err)
+
+
+def _abandon(stream: Any) -> None:
+    """Let what a stream still holds go nowhere, or Python tries again when it ends."""
+    with suppress(AttributeError, OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with arguments without letting them command the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        usage = self.format_usage().rstrip()
+        _complain(f"{usage}\n{self.prog}: error: {printable(message)}")
+        raise SystemExit(2)
+
+    def _print_message(self, message: str, file: Any = None) -> NoReturn:
+        raise SystemExit(_printed(self.prog, message))  # of --help and --version, which end then
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    whole = argparse.ArgumentParser(
+    whole = _Parser(
         prog="autograd-bp", description="Derivatives, graphs and small networks, on scalars."
     )
     whole.add_argument("--version", action="version", version=f"autograd-bp {__version__}")
@@ -199,20 +251,23 @@ def _diff(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         return formula(dict(zip(names, x, strict=True)))
 
     value, gradient = value_and_grad(f)(point) if names else (f([]), [])
-    estimates = [_central_difference(f, point, i) for i in range(len(point))]
+    estimates = [_difference(f, point, i) for i in range(len(point))]
     found: dict[str, Any] = {
         "formula": formula.text,
         "value": value,
         "gradient": dict(zip(names, gradient, strict=True)),
-        "finite differences": dict(zip(names, estimates, strict=True)),
+        "finite differences": {n: e.number for n, e in zip(names, estimates, strict=True)},
     }
-    lines = [f"{formula.text} = {value!r}"]
+    lines = [f"{printable(formula.text)} = {value!r}"]
     width = max((len(name) for name in names), default=0)
-    for name, g, estimate in zip(names, gradient, estimates, strict=True):
-        line = f"∂/∂{name:<{width}} = {g!r:<24} finite difference {estimate:.10g}"
-        if not abs(g - estimate) <= 1e-4 * max(1.0, abs(g)):
-            step = f"{_step(numbers[name]):.0e}"
-            line += f" (they differ: a kink, an edge, or too bent for steps of {step})"
+    for name, g, e in zip(names, gradient, estimates, strict=True):
+        line = f"∂/∂{name:<{width}} = {g!r:<24} finite difference {e.number:.10g}"
+        if not _agree(g, e):
+            line += (
+                " (none: on either side the formula is infinite, or cannot be computed)"
+                if math.isnan(e.number)
+                else " (they differ: a kink, an edge, or too bent for the shortest steps)"
+            )
         lines.append(line)
     if options.hessian and names:
         matrix = hessian(f)(point)
@@ -224,18 +279,29 @@ def _diff(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return found, "\n".join(lines)
 
 
-def _central_difference(f: Any, point: list[float], i: int) -> float:
-    """(f(x + h) − f(x − h))/2h with h ≈ ε^⅓·max(1, |x|); NaN where f is not defined there."""
-    h = _step(point[i])
-    sides = [[*point[:i], point[i] + step, *point[i + 1 :]] for step in (h, -h)]
+def _difference(f: Any, point: list[float], i: int) -> Estimate:
+    """The most certain of the differences that `check_grads` takes, infinite or NaN if all are."""
+
+    def numbers(x: list[float]) -> list[float]:
+        return [float(f(x))]
+
+    found = [e for (e,) in differences(numbers, point, i) if e is not None]
+    if found:
+        return min(trusted(found), key=lambda e: e.error)
+    x, h = point[i], 1e-6 * max(1.0, abs(point[i]))
     try:
-        return float((f(sides[0]) - f(sides[1])) / (sides[0][i] - sides[1][i]))
+        above, below = (f([*point[:i], x + s * h, *point[i + 1 :]]) for s in (1, -1))
+        slope = float(above - below) / (2.0 * h)
     except (ValueError, ArithmeticError):
-        return math.nan
+        slope = math.nan
+    return Estimate(slope, 0.0, h, h, is_central=True)
 
 
-def _step(x: float) -> float:
-    return 6e-6 * max(1.0, abs(x))
+def _agree(g: float, e: Estimate) -> bool:
+    """Whether a derivative and a difference are the same number, as far as that is known."""
+    if math.isnan(g) or math.isnan(e.number) or math.isinf(g) or math.isinf(e.number):
+        return g == e.number or (math.isnan(g) and math.isnan(e.number))
+    return abs(g - e.number) <= 1e-4 * max(1.0, abs(g)) + 30.0 * e.error
 
 
 def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -245,7 +311,7 @@ def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise ValueError(f"out must end in {', '.join(PICTURES)}; got {str(options.out)!r}")
     result, _ = _graph(options)
     write_whole(options.out, draw(result).pipe(format=options.out.suffix[1:]))
-    return {"file": str(options.out)}, str(options.out)
+    return {"file": str(options.out)}, printable(str(options.out))
 
 
 def _steps(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -253,7 +319,7 @@ def _steps(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     result, _ = _graph(options)
     path = steps(result, title=options.formula).write(options.out)
-    return {"file": str(path)}, str(path)
+    return {"file": str(path)}, printable(str(path))
 
 
 def _explain(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -285,7 +351,7 @@ def _train(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     report = train(
         table, options.target, _sizes(options.layers), options.activation, kind=options.kind,
         epochs=options.epochs, lr=options.lr, seed=options.seed, out=options.out,
-        progress=not options.json,
+        progress=not options.json and sys.stderr is not None,
     )  # fmt: skip
     return report, "\n".join(f"{name}: {_shown(x)}" for name, x in report.items())
 
@@ -318,18 +384,17 @@ def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     out = options.out or Path(FILES[options.to])
     network = load_network(options.model)
     network.export(options.to, out)
-    return {"file": str(out), "inputs": network.columns, "outputs": network.output_names}, str(out)
+    return {
+        "file": str(out),
+        "inputs": network.columns,
+        "outputs": network.output_names,
+    }, printable(str(out))
 
 
 def _shown(x: Any) -> str:
     if isinstance(x, list):
         return ", ".join(map(_shown, x))
-    return f"{x:.6g}" if isinstance(x, float) else _escaped(str(x))
-
-
-def _escaped(text: str) -> str:
-    """In one line, and without what would command a terminal: names come from files."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return f"{x:.6g}" if isinstance(x, float) else printable(str(x))
 
 
 def _finite(x: Any) -> Any:

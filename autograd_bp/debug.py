@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograd_bp.graph import topological_order
+from autograd_bp.text import printable
 from autograd_bp.transforms import deriving
 from autograd_bp.value import Value, _nodes, compiled, watch, watch_derivatives
 
@@ -56,11 +57,12 @@ def detect_anomaly() -> Iterator[None]:
         node: Value, operand: Value, rate: float, d: float, is_forward: bool = False
     ) -> None:
         if math.isfinite(rate) and not math.isfinite(rate * d):
+            op = printable(node.op)
             sweep = "forward" if is_forward else "backward"
             whose = "the tangent of its operand" if is_forward else "its gradient"
             raise FloatingPointError(
-                f"the {sweep} pass of {node.op} handed on {rate * d!r}: {whose} is {rate!r} and "
-                f"∂{node.op}/∂operand is {d!r} at the operand {_named(operand)}"
+                f"the {sweep} pass of {op} handed on {rate * d!r}: {whose} is {rate!r} and "
+                f"∂{op}/∂operand is {d!r} at the operand {_named(operand)}"
                 f"{lines.get(id(node), '')}"
             )
 
@@ -73,7 +75,7 @@ def _described(node: Value) -> str:
     operands = ", ".join(
         _named(x) if isinstance(x, Value) else repr(x) for x in node.operands[:4]
     ) + (", …" if len(node.operands) > 4 else "")
-    return f"{node.op}{label} made {node.data!r} out of {operands}"
+    return f"{printable(node.op)}{label} made {node.data!r} out of {operands}"
 
 
 def _named(node: Value) -> str:
@@ -86,7 +88,7 @@ def _users_line() -> str:
         frame = frame.f_back
     name, number = frame.f_code.co_filename, frame.f_lineno
     source = linecache.getline(name, number).strip()
-    return f", in {name}, line {number}" + (f": {source}" if source else "")
+    return printable(f", in {name}, line {number}" + (f": {source}" if source else ""))
 
 
 class GraphInfo(NamedTuple):

@@ -31,11 +31,12 @@ import html
 import os
 import re
 import threading
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autograd_bp.files import write_whole
@@ -605,9 +606,36 @@ _one_at_a_time = threading.Lock()  # as a library, Graphviz keeps state of its o
 def _lay_out(source: str, engine: str, kind: str) -> bytes:
     """What Graphviz's programs do, done by the copy of it that pygraphviz carries."""
     pygraphviz = _package("pygraphviz")
-    with _one_at_a_time, closing(pygraphviz.AGraph(string=source)) as graph:
+    with (
+        _one_at_a_time,
+        _without_font_warnings(),
+        closing(pygraphviz.AGraph(string=source)) as graph,
+    ):
         picture: bytes = graph.draw(format=kind, prog=engine)
     return picture
+
+
+@contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Hold back what Fontconfig writes to the terminal: the copy's is older than most systems'
+    settings, and names what it does not know in them. All else on standard error comes after.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held:
+                if not line.startswith(b"Fontconfig "):
+                    os.write(2, line)
 
 
 def _package(name: str) -> Any:

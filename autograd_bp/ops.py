@@ -62,9 +62,14 @@ class Op(NamedTuple):
     kink: str = ""
 
     @property
+    def sequences(self) -> int:
+        """How many operands are sequences, all of one length."""
+        return sum(operand.endswith("*") for operand in self.operands)
+
+    @property
     def is_nary(self) -> bool:
         """Whether some operand is a sequence."""
-        return any(operand.endswith("*") for operand in self.operands)
+        return self.sequences > 0
 
 
 def _row(
@@ -202,7 +207,7 @@ def grouped(op: Op, operands: Sequence[Any]) -> list[Any]:
     >>> grouped(TABLE[CODES["dot"]], ["w0", "w1", "x0", "x1", "b"])
     [['w0', 'w1'], ['x0', 'x1'], 'b']
     """
-    sequences = sum(name.endswith("*") for name in op.operands)
+    sequences = op.sequences
     if not sequences:
         return list(operands)
     length = (len(operands) - len(op.operands) + sequences) // sequences

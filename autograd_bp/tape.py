@@ -39,6 +39,19 @@ CODE_BITS = cython.declare(cython.int, ops.CODE_BITS)
 _STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
 
 
+@cython.no_gc
+@cython.cclass
+class _Numbers:
+    """A number for each node of a tape; freed with the last reference, also where a rule raises."""
+
+    __slots__ = ("at",)
+
+    at: cython.p_double
+
+    def __dealloc__(self) -> None:
+        PyMem_Free(self.at)
+
+
 @cython.cclass
 class Tape:
     """The part of a graph that leads from ``inputs`` to ``outputs``.
@@ -154,8 +167,8 @@ class Tape:
         nodes: list[Value],
         edges: cython.int,
         leaves: cython.int,
-        inputs: Sequence[Value],
-        outputs: Sequence[Value],
+        inputs: list[Value],
+        outputs: list[Value],
         bends: cython.bint,
     ) -> list[Any]:
         """Fill the arrays, while each node's mark is its index plus one.
@@ -172,15 +185,17 @@ class Tape:
         b: cython.int
         start: cython.int
         e: cython.int = 0
+        if cython.compiled and self._first:
+            raise RuntimeError("a tape is made once: make another with Tape(inputs, outputs)")
+        bent: list[Any] = []
         self._inputs = _indices(marks, inputs)
         self._outputs = _indices(marks, outputs)
-        self._size = len(nodes)
-        self._first = _ints(self._size + 1)
+        self._bends = [None] * len(nodes)
+        self._first = _ints(len(nodes) + 1)
         self._operand = _ints(edges)
         self._partner = _ints(edges)
         self._partial = _doubles(edges)
-        self._bends = [None] * self._size
-        bent: list[Any] = []
+        self._size = len(nodes)  # last: a tape whose making failed is empty
         for i in range(leaves, self._size):
             node = nodes[i]
             start = e
@@ -220,12 +235,13 @@ class Tape:
         i: cython.int
         e: cython.int
         g: float
-        adjoint: cython.p_double = self._spread(self._outputs, seeds)
+        adjoints: _Numbers = self._spread(self._outputs, seeds)
+        adjoint: cython.p_double = adjoints.at
         for i in range(self._size - 1, -1, -1):
             g = adjoint[i]
             for e in range(self._first[i], self._first[i + 1]):
                 adjoint[self._operand[e]] += g * self._partial[e]
-        return _gather(adjoint, self._inputs)
+        return _gather(adjoints, self._inputs)
 
     def push_forward(self, tangents: Sequence[float]) -> list[float]:
         """Σ tangentᵢ ∂output/∂inputᵢ for each output: a forward sweep (Jacobian-vector product)."""
@@ -244,9 +260,12 @@ class Tape:
         g: float
         h: float
         bend: float
-        tangent: cython.p_double = self._tangents(tangents)
-        adjoint: cython.p_double = self._spread(self._outputs, seeds)
-        change: cython.p_double = _doubles(self._size)
+        moved: _Numbers = self._tangents(tangents)
+        adjoints: _Numbers = self._spread(self._outputs, seeds)
+        changes: _Numbers = _zeros(self._size)
+        tangent: cython.p_double = moved.at
+        adjoint: cython.p_double = adjoints.at
+        change: cython.p_double = changes.at
         for i in range(self._size - 1, -1, -1):
             g = adjoint[i]
             h = change[i]
@@ -265,37 +284,37 @@ class Tape:
                     bend = rates[e - start]
                 adjoint[self._operand[e]] += g * self._partial[e]
                 change[self._operand[e]] += h * self._partial[e] + g * bend
-        _free(tangent)
-        _free(adjoint)
-        return _gather(change, self._inputs)
+        return _gather(changes, self._inputs)
 
     @cython.cfunc
-    def _tangents(self, tangents: Sequence[float]) -> cython.p_double:
+    def _tangents(self, tangents: Sequence[float]) -> _Numbers:
         i: cython.int
         e: cython.int
         t: float
-        tangent: cython.p_double = self._spread(self._inputs, tangents)
+        moved: _Numbers = self._spread(self._inputs, tangents)
+        tangent: cython.p_double = moved.at
         for i in range(self._size):
             t = tangent[i]
             for e in range(self._first[i], self._first[i + 1]):
                 t += tangent[self._operand[e]] * self._partial[e]
             tangent[i] = t
-        return tangent
+        return moved
 
     @cython.cfunc
-    def _spread(self, nodes: list[int], numbers: Sequence[float]) -> cython.p_double:
+    def _spread(self, nodes: list[int], numbers: Sequence[float]) -> _Numbers:
         """An array over all nodes that holds the numbers at these."""
-        if len(nodes) != len(numbers):
-            raise ValueError(f"expected {len(nodes)} numbers, got {len(numbers)}")
         given: list[float] = [float(number) for number in numbers]
-        array: cython.p_double = _doubles(self._size)
+        if len(nodes) != len(given):
+            raise ValueError(f"expected {len(nodes)} numbers, got {len(given)}")
+        spread: _Numbers = _zeros(self._size)
+        array: cython.p_double = spread.at
         i: cython.int
         k: cython.int
         for k in range(len(given)):
             i = nodes[k]
             if i >= 0:
                 array[i] += given[k]
-        return array
+        return spread
 
     def __dealloc__(self) -> None:
         PyMem_Free(self._first)
@@ -598,14 +617,21 @@ def _indices(marks: dict[int, int], nodes: Sequence[object]) -> list[int]:
 
 
 @cython.cfunc
-def _gather(array: cython.p_double, nodes: list[int]) -> list[float]:
-    """The array's numbers at these nodes, 0 at none; the array is given up."""
+def _gather(found: _Numbers, nodes: list[int]) -> list[float]:
+    """The numbers at these nodes, 0 at none."""
     numbers: list[float] = []
+    array: cython.p_double = found.at
     i: cython.int
     for i in nodes:
         numbers.append(array[i] if i >= 0 else 0.0)
-    _free(array)
     return numbers
+
+
+@cython.cfunc
+def _zeros(n: cython.Py_ssize_t) -> _Numbers:
+    zeros: _Numbers = _Numbers.__new__(_Numbers)
+    zeros.at = _doubles(n)
+    return zeros
 
 
 @cython.cfunc
@@ -626,9 +652,3 @@ def _ints(n: cython.Py_ssize_t) -> cython.p_int:
     if not block:
         raise MemoryError
     return block
-
-
-@cython.cfunc
-def _free(block: cython.p_double) -> None:
-    if cython.compiled:
-        PyMem_Free(block)

@@ -25,7 +25,7 @@ from typing import Any
 from autograd_bp import functions
 from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
 from autograd_bp.tape import Tape, set_graphs
-from autograd_bp.trees import Flat, Tree, blocks, flatten, together
+from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
     Number,
     Value,
@@ -76,7 +76,7 @@ def is_inside() -> bool:
 # --- the table read on nodes ---------------------------------------------------------------------
 
 
-def _everywhere(op: Op) -> Callable[..., Number]:
+def everywhere(op: Op) -> Callable[..., Number]:
     """An operation as derivatives need it: beyond its domain as IEEE 754 has it, and no error."""
 
     def function(*operands: Number) -> Number:
@@ -102,7 +102,7 @@ def _real(x: Number) -> float:
 
 def _node_arithmetic() -> dict[str, Any]:
     named = {name: getattr(functions, name) for name in functions.__all__}
-    bounded = {op.name: _everywhere(op) for op in TABLE if op.domain and not op.is_nary}
+    bounded = {op.name: everywhere(op) for op in TABLE if op.domain and not op.is_nary}
     named |= {name: bounded[name] for name in named if name in bounded}
     return named | {
         "div": bounded["/"],
@@ -263,9 +263,10 @@ class _Call:
         argnums: int | Sequence[int],
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        positions = _positions(argnums, args)
-        flats = [flatten(args[i], f"argument {i}") for i in positions]
-        self.inputs_tree = flats[0] if isinstance(argnums, int) else together(flats)
+        chosen = positions(argnums, len(args), "positional arguments of the call")
+        several = (chosen,) if isinstance(chosen, int) else chosen
+        flats = [flatten(args[i], f"argument {i}") for i in several]
+        self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)
         numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
         self.nested = is_recording() and (is_inside() or any(isinstance(x, Value) for x in numbers))
@@ -274,7 +275,7 @@ class _Call:
         ]
         given = list(args)
         start = 0
-        for i, flat in zip(positions, flats, strict=True):
+        for i, flat in zip(several, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
         with recording(), inside(True):
@@ -385,21 +386,6 @@ def _one_output(result: Any, what: str) -> Number:
         ) from None
 
 
-def _positions(argnums: int | Sequence[int], args: tuple[Any, ...]) -> list[int]:
-    chosen: Sequence[Any] = [argnums] if isinstance(argnums, int) else argnums
-    positions = []
-    for i in chosen if isinstance(chosen, Sequence) else [chosen]:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise ValueError(
-                f"argnums must name positional arguments of the call, which has {len(args)}; "
-                f"got {argnums!r}. Pass the arguments to differentiate by position."
-            )
-        positions.append(i % len(args))
-    if len(set(positions)) < len(positions):
-        raise ValueError(f"argnums must name each argument once, got {argnums!r}")
-    return positions
-
-
 def _function(f: Any) -> Callable[..., Any]:
     if not callable(f):
         raise TypeError(f"a function to differentiate is needed, got {f!r}; write lambda x: ...")
@@ -425,7 +411,8 @@ def value_and_grad(
     """A function that returns f's value and its gradient, in the structure of the argument.
 
     ``argnums``: which positional argument to differentiate, or several (then the gradients are
-    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``.
+    a tuple). With ``has_aux``, f returns ``(y, aux)`` and the result is ``((y, aux), grad)``, with
+    numbers for the Values in aux.
     Costs one reverse sweep, however many inputs.
 
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
@@ -439,6 +426,8 @@ def value_and_grad(
         y = _one_output(result, "grad")
         gradient = call.inputs_tree.build(call.sweep([y]).pull_back([1.0]))
         value = call.plain(y)
+        if has_aux and not call.nested:
+            aux = without_nodes(aux)
         return ((value, aux), gradient) if has_aux else (value, gradient)
 
     return transformed

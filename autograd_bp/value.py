@@ -85,6 +85,8 @@ LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
 NORM = cython.declare(cython.short, CODES["norm"])
 INF = cython.declare(cython.double, math.inf)
 
+_SEQUENCES: list[int] = [op.sequences for op in TABLE]
+
 _rows_in_c = cython.declare(cython.bint, rows_in_c)
 
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
@@ -958,11 +960,20 @@ def restore(
     ``op`` is the name of a row, or a rule that is none.
     """
     custom: bool = not isinstance(op, str)
-    code: cython.short = CUSTOM if custom else CODES[op]
-    partials = iter(local_grads)
+    code: cython.short = CUSTOM if custom else _code_for(op, len(operands))
+    given: tuple[Any, ...] = tuple(local_grads)
     i: cython.Py_ssize_t
     node: Value
-    if custom or len(operands) > 2 or TABLE[code].is_nary:
+    nodes: cython.Py_ssize_t = sum([isinstance(x, Value) for x in operands])
+    if custom and not (nodes and isinstance(getattr(op, "name", None), str)):
+        raise ValueError(f"a rule has a name and some operand that is a Value; got {op!r}")
+    if len(given) != nodes:
+        raise ValueError(
+            f"{op!r} needs a local derivative for each operand that is a Value, of which there "
+            f"are {nodes}; got {len(given)}"
+        )
+    partials = iter(given)
+    if custom or len(operands) > 2 or _SEQUENCES[code]:
         rows: list[Any] = [operands, (), None]
         if code == DOT:
             rows = grouped(TABLE[DOT], operands)
@@ -993,6 +1004,20 @@ def restore(
     return node
 
 
+def _code_for(op: str, count: int) -> int:
+    """The row of an operation that is to have so many operands."""
+    code = CODES.get(op)
+    if code is None:
+        raise ValueError(
+            f"the table has no operation {op!r}: was it recorded by another version of autograd-bp?"
+        )
+    sequences = _SEQUENCES[code]
+    more = count + sequences - len(TABLE[code].operands)
+    if more < 0 or (more % sequences if sequences else more):
+        raise ValueError(f"{op!r} cannot have {count} operands")
+    return code
+
+
 def rebuilt(*record: Any) -> Value:
     """What `restore` makes, also within `no_grad`: a copy of a graph is a graph."""
     if is_recording():
@@ -1020,6 +1045,9 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     >>> z.data, z.local_grads
     (11.5, (3.0, 4.0, 1.0))
     """
+    # The bias first: what its own __float__ does to the lists, it does before they are read.
+    bias_number: float = _data(bias, "bias")
+    is_node: bool = isinstance(bias, Value)
     ws: tuple[Any, ...] = tuple(_sequence(w, "w"))
     xs: Any = _sequence(x, "x")
     i: cython.Py_ssize_t
@@ -1038,15 +1066,15 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
         has |= _note(cython.cast(object, item(xi, i)), OTHERS, partials, i)
         z += partials[n + i] * partials[i]
     if has & ODD:
-        return dot(_plain(ws, "w"), _plain(xs, "x"), bias)
-    z = _data(bias, "bias") + z
-    if not has and not isinstance(bias, Value):
+        return dot(_plain(ws, "w"), _plain(xs, "x"), bias if is_node else bias_number)
+    z = bias_number + z
+    if not has and not is_node:
         return z
     details.has = has
     details.operands = ws
     if has & OTHERS:  # else its numbers stand in the partials already
         details.others = tuple(xs)
-    return _node_of_many(DOT, z, details, bias)
+    return _node_of_many(DOT, z, details, bias if is_node else bias_number)
 
 
 def sum_of(x: Iterable[Number]) -> Any:
@@ -1151,7 +1179,7 @@ def softmax(x: Iterable[Number]) -> list[Any]:
     >>> [round(p.data, 4) for p in softmax([Value(1.0), Value(2.0), Value(3.0)])]
     [0.09, 0.2447, 0.6652]
     """
-    xs = _sequence(x, "x")
+    xs = tuple(_sequence(x, "x"))
     if not xs:
         raise ValueError("softmax of no numbers: x is empty")
     total = logsumexp(xs)
@@ -1473,15 +1501,13 @@ def no_grad() -> Iterator[None]:
     >>> y.is_leaf, y.data
     (True, 9.0)
     """
-    with _context(_recording, False):
-        yield
+    yield from _context(_recording, False)
 
 
 @contextmanager
 def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
     """Within it, call ``watcher`` with every node as it is made, in the present thread or task."""
-    with _context(_watchers, (*_watchers.get(), watcher)):
-        yield
+    yield from _context(_watchers, (*_watchers.get(), watcher))
 
 
 @contextmanager
@@ -1491,15 +1517,13 @@ def collect(made: list[Value]) -> Iterator[None]:
     Does what ``watch(made.append)`` does, in less time.
     """
     others = [watcher for watcher in _watchers.get() if not isinstance(watcher, list)]
-    with _context(_watchers, (*others, made)):
-        yield
+    yield from _context(_watchers, (*others, made))
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
     """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
-    with _context(_tracing, True):
-        yield
+    yield from _context(_tracing, True)
 
 
 def is_tracing() -> bool:
@@ -1513,8 +1537,7 @@ def recording() -> Iterator[None]:
     if is_recording():
         yield
     else:
-        with _context(_recording, True):
-            yield
+        yield from _context(_recording, True)
 
 
 def is_recording() -> bool:
@@ -1529,8 +1552,7 @@ def watch_derivatives(watcher: Callable[..., object]) -> Iterator[None]:
     That is in every backward and forward pass; ``d`` is ∂node/∂operand, ``rate`` the derivative
     that it is multiplied by: backward the node's gradient, forward the operand's tangent.
     """
-    with _context(_derivative_watchers, (*_derivative_watchers.get(), watcher)):
-        yield
+    yield from _context(_derivative_watchers, (*_derivative_watchers.get(), watcher))
 
 
 def derivative_watchers() -> tuple[Callable[..., object], ...]:
@@ -1538,8 +1560,8 @@ def derivative_watchers() -> tuple[Callable[..., object], ...]:
     return _derivative_watchers.get() if _contexts else ()
 
 
-@contextmanager
 def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
+    # No ``with`` in here or around it: what Cython makes of one crashes where memory gives out.
     global _contexts
     before = variable.get()
     _contexts += 1
@@ -1547,5 +1569,7 @@ def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
         variable.set(value)
         yield
     finally:
-        variable.set(before)
-        _contexts -= 1
+        try:
+            variable.set(before)
+        finally:
+            _contexts -= 1

@@ -12,12 +12,12 @@ import argparse
 import os
 
 from autograd_bp.program import compiled, engine
-from benchmarks.program_irregular import arm, black_scholes, calls, first_gradient, growth
+from benchmarks.program_irregular import arm, black_scholes, calls, composed, first_gradient, growth
 from benchmarks.program_mlp import digits, moons
 from benchmarks.program_transformer import transformer
 from benchmarks.race import module
 
-WORKS = [moons, digits, transformer, black_scholes, arm, first_gradient, calls, growth]
+WORKS = [moons, digits, transformer, black_scholes, arm, first_gradient, calls, composed, growth]
 
 
 def main(arguments: list[str] | None = None) -> None:

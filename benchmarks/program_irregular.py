@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp import cos, erf, exp, log, sin, sum_of, tanh
-from autograd_bp.program import trace
+from autograd_bp import cos, erf, exp, grad, log, sin, sum_of, tanh
+from autograd_bp.program import jit, trace
 from benchmarks.race import Peer, check, module, race
 from benchmarks.timing import print_table
 
@@ -190,6 +190,19 @@ def calls() -> list[str]:
         "100,000 nodes of irregular scalar code: a call of value and gradient, one lane",
         lambda: program.value_and_grad(X),
         [peer],
+    )
+
+
+def composed() -> list[str]:
+    """What `grad` adds to the gradient of a program: one node, and a tape of it."""
+    code = random_code(10_000)
+    program, (_, gradient) = ours(code)
+    f = grad(jit(lambda x: sum_of(code(x, sin, tanh))))
+    check("grad(jit(f))", np.array(f(X)), gradient)
+    return race(
+        "10,000 nodes of irregular scalar code: grad(jit(f)) in calls of program.value_and_grad",
+        lambda: f(X),
+        [Peer("program.value_and_grad", lambda: program.value_and_grad(X), 1.5)],
     )
 
 

@@ -1,7 +1,7 @@
 """Train a sigmoid MLP to tell two moons apart, and draw where it decides.
 
-The data are scikit-learn's: two interleaving half circles, with noise. A quarter of the points
-is held out: the accuracy printed last is on points that training has not seen.
+The data are two interleaving half circles, with noise. A quarter of the points is held out: the
+accuracy printed last is on points that training has not seen.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from sklearn.datasets import make_moons
-from sklearn.model_selection import train_test_split
+from datasets import held_out, moons
 
 from nn import MLP, History, accuracy, bce, fit, outputs
+from nn.plots import written
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -22,8 +22,7 @@ import matplotlib.pyplot as plt
 
 def main(out: Path = Path("out"), epochs: int = 150, progress: bool = True) -> float:
     """Train, draw the loss and the decision boundary; return the held-out accuracy."""
-    X, y = make_moons(n_samples=400, noise=0.1, random_state=0)
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
+    X, X_test, y, y_test = held_out(*moons(400, noise=0.1, seed=0), part=0.25, seed=0)
 
     # Two hidden layers of sigmoids and a sigmoid output: the probability of class 1.
     model = MLP(2, [16, 16, 1], activation="sigmoid", seed=0)
@@ -31,13 +30,13 @@ def main(out: Path = Path("out"), epochs: int = 150, progress: bool = True) -> f
         model, X, y, loss=bce, epochs=epochs, batch_size=25, validation=(X_test, y_test), seed=0,
         progress=progress,
     )  # fmt: skip
-    held_out = accuracy(model, X_test, y_test, bce)
-    print(f"moons: held-out accuracy {held_out:.1%} on {len(X_test)} points")
+    right = accuracy(model, X_test, y_test, bce)
+    print(f"moons: held-out accuracy {right:.1%} on {len(X_test)} points")
 
     out.mkdir(parents=True, exist_ok=True)
     draw_loss(history, out / "moons_loss.png")
     draw_boundary(model, X_test, y_test, out / "moons_boundary.png")
-    return held_out
+    return right
 
 
 def draw_loss(history: History, path: Path) -> None:
@@ -48,9 +47,7 @@ def draw_loss(history: History, path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="cross-entropy", title="Two moons: the loss falls")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    print(f"loss curve: {path}")
+    print(f"loss curve: {written(figure, path)}")
 
 
 def draw_boundary(model: MLP, X: np.ndarray, y: np.ndarray, path: Path) -> None:
@@ -74,9 +71,7 @@ def draw_boundary(model: MLP, X: np.ndarray, y: np.ndarray, path: Path) -> None:
     figure.colorbar(shades, label="a[3][0]: probability of class 1", ticks=np.linspace(0, 1, 6))
     axes.set(title="Two moons: where a 2-16-16-1 sigmoid MLP decides", xlabel="x[0]", ylabel="x[1]")
     axes.legend(loc="upper right")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    print(f"decision boundary: {path}")
+    print(f"decision boundary: {written(figure, path)}")
 
 
 if __name__ == "__main__":

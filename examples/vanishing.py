@@ -19,6 +19,7 @@ import matplotlib
 
 from autograd_bp import mean
 from nn import MLP, mse
+from nn.plots import written
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -96,11 +97,7 @@ def plot(curves: dict[str, list[list[float]]], means: dict[str, list[float]], pa
     axes.tick_params(labelsize=12)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    beside = path.with_suffix(".tmp.png")
-    figure.savefig(beside, dpi=150)
-    beside.replace(path)
-    plt.close(figure)
-    print(f"plot: {path}")
+    print(f"plot: {written(figure, path)}")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from autograd_bp import Number, Value, dot, scope
 from autograd_bp.ops import TABLE
+from autograd_bp.text import printable
 
 __all__ = ["MLP", "Layer", "LayerRecord", "Module", "Neuron", "Record"]
 
@@ -394,7 +395,7 @@ def _inputs(x: Any, nin: int, module: Module) -> Sequence[Number]:
     if len(row) != nin or is_table:
         raise ValueError(
             f"{module!r} takes one sample x, a list of {nin} numbers or Values; got "
-            f"{'a table' if is_table else len(row)}: {_shortened(row)}. "
+            f"{'a table' if is_table else len(row)}: {shortened(row)}. "
             "For many samples write [model(x) for x in X], or nn.outputs(model, X)."
         )
     return row
@@ -414,9 +415,13 @@ def finite(x: Any, name: str) -> float:
     """A finite number from outside."""
     if isinstance(x, bool) or not isinstance(x, Real):
         raise TypeError(f"{name} must be a finite number, got {x!r} of type {type(x).__name__}")
-    if not math.isfinite(x):
-        raise ValueError(f"{name} must be a finite number, got {x!r}")
-    return float(x)
+    try:
+        number = float(x)
+    except OverflowError:  # of an int, or a fraction, beyond all floats
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {shortened(x)}")
+    return number
 
 
 def _generator(seed: int | random.Random | None) -> random.Random:
@@ -444,15 +449,19 @@ def missing(error: ImportError, user: str, extra: str) -> ImportError:
 
 
 def some(names: Sequence[object]) -> str:
-    """The first names of many, for a message."""
+    """The first names of many, for a message, in which they command no terminal."""
     if not names:
         return "none"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(str, names[:3])) + more
+    return ", ".join(printable(str(name)) for name in names[:3]) + more
 
 
-def _shortened(x: object) -> str:
-    text = repr(x)
+def shortened(x: object) -> str:
+    """What came from outside, for a message: escaped, and not too long."""
+    try:
+        text = repr(x)
+    except ValueError:  # Python writes no int of more digits than it would read
+        text = f"a number of type {type(x).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -60,6 +60,7 @@ class Optimizer:
     """
 
     _settings: ClassVar[dict[str, Callable[[Any, str], float]]] = {}
+    _counters: ClassVar[tuple[str, ...]] = ()  # among the settings: what each step changes
     _memory: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Iterable[Value], **settings: float) -> None:
@@ -97,6 +98,14 @@ class Optimizer:
 
     def _move(self) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define _move(self)")
+
+    def settings(self) -> dict[str, float]:
+        """What was chosen, by name: all of `state_dict` that steps do not change by themselves.
+
+        >>> SGD([Value(1.0)], lr=0.1, momentum=0.9).settings()
+        {'lr': 0.1, 'momentum': 0.9, 'weight_decay': 0.0}
+        """
+        return {name: getattr(self, name) for name in self._settings if name not in self._counters}
 
     def state_dict(self) -> dict[str, float | list[float]]:
         """All that the next step depends on besides the parameters: settings and memory.
@@ -209,6 +218,7 @@ class Adam(Optimizer):
         "weight_decay": _at_least_0,
         "steps": _whole,
     }
+    _counters = ("steps",)
     _memory = ("m", "v")
 
     lr: float

@@ -46,7 +46,7 @@ def plots(
     axes.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error", title="Loss")
     axes.grid(alpha=0.3)
     axes.legend()
-    files = [_written(figure, out / "loss.png")]
+    files = [written(figure, out / "loss.png")]
 
     figure, axes = pyplot.subplots(figsize=(6, 5.4), layout="constrained")
     if classes:
@@ -54,7 +54,7 @@ def plots(
     else:
         _scatter(axes, actual, predicted)
     axes.set_title("Held-out rows")
-    return [*files, _written(figure, out / "held_out.png")]
+    return [*files, written(figure, out / "held_out.png")]
 
 
 def _confusion(
@@ -88,7 +88,8 @@ def _shown(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _written(figure: Any, path: Path) -> Path:
+def written(figure: Any, path: Path) -> Path:
+    """Write a figure as a PNG, whole or not at all, and close it; return its path."""
     from matplotlib import pyplot
 
     drawn = io.BytesIO()

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from autograd_bp import softmax
 from autograd_bp.files import write_whole
+from autograd_bp.text import printable
 from nn.losses import cross_entropy, mse
 from nn.modules import MLP, finite, package, some
 from nn.optim import Adam
@@ -47,7 +48,8 @@ class Table(NamedTuple):
         """Where a column is; ValueError if there is none of the name."""
         if column not in self.columns:
             raise ValueError(
-                f"{self.name} has no column {column!r}; its columns are {', '.join(self.columns)}"
+                f"{self.name} has no column {column!r}; its columns are "
+                f"{printable(', '.join(self.columns))}"
             )
         return self.columns.index(column)
 
@@ -75,7 +77,7 @@ def read_csv(path: str | os.PathLike[str]) -> Table:
 
     Raises ValueError for a file that is none, naming the row; OSError passes through.
     """
-    name = str(path)
+    name = printable(str(path))
     rows: list[list[str]] = []
     lines: list[int] = []
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -240,8 +242,11 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         kept = json.loads(read_metadata(path)["network"])
         network = Network(model, **{name: kept[name] for name in Network.FIELDS})  # type: ignore[arg-type]
         _check(network)
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise ValueError(f"{path} is no network that `autograd-bp train` has saved") from None
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{printable(str(path))} is no network that `autograd-bp train` has saved "
+            f"(network: {type(error).__name__}: {printable(str(error))[:200]})"
+        ) from None
     return network
 
 
@@ -249,9 +254,10 @@ def _check(network: Network) -> None:
     """Raise ValueError or TypeError unless the parts fit together."""
     first, last = network.model.layers[0], network.model.layers[-1]
     n = first.nin
-    for numbers in (network.means, network.scales, [network.target_mean, network.target_scale]):
-        for x in numbers:
-            finite(x, "a number")
+    for field in ("means", "scales", "target_mean", "target_scale"):
+        numbers = getattr(network, field)
+        for x in numbers if isinstance(numbers, list) else [numbers]:
+            finite(x, field)
     lists = network.columns, network.means, network.scales, network.classes
     names = [*network.columns, *network.classes, network.target]
     classes = len(network.classes)
@@ -264,7 +270,7 @@ def _check(network: Network) -> None:
         or len(last.neurons) != (classes or 1)
         or last.activation != "linear"  # or `folded` would be another function
     ):
-        raise ValueError
+        raise ValueError("columns, means, scales, classes and the layers do not fit together")
 
 
 def train(

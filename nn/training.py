@@ -23,6 +23,7 @@ from html import escape
 from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
+from autograd_bp.text import printable
 from nn.losses import LOSSES, bce, bce_with_logits, cross_entropy, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
@@ -113,7 +114,9 @@ def fit(
     - ``checkpoint``: keep the run in this file (`nn.saving`), replaced after each epoch. Where
       the file is there already, go on from it until ``epochs`` are done in all: a script that
       was killed at any moment and is started again ends with the same numbers, bit for bit, as
-      if it had not been. ValueError if the file is of another run.
+      if it had not been. ValueError if the file is of another run: other data, another loss,
+      batch size, seed, activation, optimizer or setting of it. A file has one run at a time:
+      BlockingIOError if another goes on.
     - ``eager``: True builds a graph for each sample, which takes many times longer. By default
       an `MLP` with a loss of `nn` is traced once and its batches run as a program
       (`autograd_bp.trace`), if NumPy is installed; a model or a loss of one's own is run
@@ -155,24 +158,22 @@ def fit(
             "another model, or before this one; write Adam(model.parameters(), lr=0.01)"
         )
     history = History() if history is None else history
-    saved = None
-    if checkpoint is not None:
-        run_is = {
-            "data": fingerprint(rows, targets),
-            "validation": len(rows) - n,
-            "batch_size": batch_size,
-            "loss": getattr(loss, "__name__", type(loss).__name__),
-        }
-        saved = Checkpoint(checkpoint, model, optimizer, history, run_is)
-        seed = saved.resume(seed)
-    elif seed is None:
-        seed = random.randrange(2**32)
     _check_width(model, rows[0], "X")
     _check_width(model, rows[-1], "validation[0]")
     output = outputs(model, rows[:1])[0]
     _check_targets(loss, output, targets, n)
     _warn_of_limits(model, loss, targets[:n])
     labels, threshold = _labels(model, loss, output, targets)
+
+    saved = None
+    if checkpoint is not None:
+        run_is = {
+            "data": fingerprint(rows, targets),
+            "validation": len(rows) - n,
+            "batch_size": batch_size,
+            **_identity(loss, output, targets[0]),
+        }
+        saved = Checkpoint(checkpoint, model, optimizer, history, run_is)
 
     program = batch_program(model, loss, rows, targets, eager)
 
@@ -206,51 +207,56 @@ def fit(
     def means(loss_sum: float, right: int, seen: int) -> dict[str, float]:
         return {"loss": loss_sum / seen} | ({} if labels is None else {"accuracy": right / seen})
 
-    done = len(history.loss)
-    if saved:
-        epochs = max(0, epochs - done)
-    starts = range(0, n, batch_size)
-    page = None
-    if record is not None:
-        from autograd_bp.steps.training import TrainingPage
+    with saved or nullcontext():
+        if saved:
+            seed = saved.resume(seed)
+        elif seed is None:
+            seed = random.randrange(2**32)
+        done = len(history.loss)
+        if saved:
+            epochs = max(0, epochs - done)
+        starts = range(0, n, batch_size)
+        page = None
+        if record is not None:
+            from autograd_bp.steps.training import TrainingPage
 
-        page = TrainingPage(
-            record, model, loss, list(dict.fromkeys([*model.parameters(), *optimizer.params])),
-            rows[:n], targets[:n], labels=labels, threshold=threshold,
-            steps=epochs * len(starts), steps_per_epoch=len(starts), done=done,
-        )  # fmt: skip
-    bar = tqdm(total=epochs * len(starts), unit="batch", disable=not progress)
-    with bar, page or nullcontext():
-        for epoch in range(done, done + epochs):
-            bar.set_description(f"epoch {epoch + 1}/{done + epochs}", refresh=False)
-            order = list(range(n))
-            random.Random(f"{seed} {epoch}").shuffle(order)
-            loss_sum, right = 0.0, 0
-            for start in starts:
-                batch = order[start : start + batch_size]
-                where = f"epoch {epoch + 1}, batch {start // batch_size + 1} of {len(starts)}"
-                cost, right_here = run(batch, where)
-                optimizer.step()
+            page = TrainingPage(
+                record, model, loss, list(dict.fromkeys([*model.parameters(), *optimizer.params])),
+                rows[:n], targets[:n], labels=labels, threshold=threshold,
+                steps=epochs * len(starts), steps_per_epoch=len(starts), done=done,
+            )  # fmt: skip
+        bar = tqdm(total=epochs * len(starts), unit="batch", disable=not progress)
+        with bar, page or nullcontext():
+            for epoch in range(done, done + epochs):
+                bar.set_description(f"epoch {epoch + 1}/{done + epochs}", refresh=False)
+                order = list(range(n))
+                random.Random(f"{seed} {epoch}").shuffle(order)
+                loss_sum, right = 0.0, 0
+                for start in starts:
+                    batch = order[start : start + batch_size]
+                    where = f"epoch {epoch + 1}, batch {start // batch_size + 1} of {len(starts)}"
+                    cost, right_here = run(batch, where)
+                    optimizer.step()
+                    if page is not None:
+                        page.step(cost)
+                    loss_sum += cost * len(batch)
+                    right += right_here
+                    so_far = means(loss_sum, right, start + len(batch))
+                    bar.set_postfix({k: f"{x:.4f}" for k, x in so_far.items()}, refresh=False)
+                    bar.update()
+                measured = means(loss_sum, right, n)
+                if len(rows) > n:
+                    where = f"validation after epoch {epoch + 1}"
+                    cost, right = run(range(n, len(rows)), where, learn=False)
+                    after = means(cost * (len(rows) - n), right, len(rows) - n)
+                    measured |= {f"val_{name}": number for name, number in after.items()}
+                with uninterrupted():  # a number for every list, or for none
+                    for name, number in measured.items():
+                        getattr(history, name).append(number)
+                    if saved:
+                        saved.write()
                 if page is not None:
-                    page.step(cost)
-                loss_sum += cost * len(batch)
-                right += right_here
-                so_far = means(loss_sum, right, start + len(batch))
-                bar.set_postfix({k: f"{x:.4f}" for k, x in so_far.items()}, refresh=False)
-                bar.update()
-            measured = means(loss_sum, right, n)
-            if len(rows) > n:
-                where = f"validation after epoch {epoch + 1}"
-                cost, right = run(range(n, len(rows)), where, learn=False)
-                after = means(cost * (len(rows) - n), right, len(rows) - n)
-                measured |= {f"val_{name}": number for name, number in after.items()}
-            with uninterrupted():  # a number for every list, or for none
-                for name, number in measured.items():
-                    getattr(history, name).append(number)
-                if saved:
-                    saved.write()
-            if page is not None:
-                page.epoch(measured)
+                    page.epoch(measured)
     return history
 
 
@@ -450,6 +456,23 @@ def _check_targets(loss: Loss, output: Output, targets: list[Any], n: int) -> No
             raise type(error)(f"loss(output, {name}): {error}") from None
 
 
+def _identity(loss: Loss, output: Output, target: Any) -> dict[str, Any]:
+    """What tells a loss from others: its name, and what it makes of a few outputs.
+
+    The numbers tell functions of one name apart, such as partials, methods and lambdas.
+    """
+    found: list[float | None] = []
+    for x in (0.5, 0.1, 0.9, -2.5, 7.0):
+        given = [Value(x / (k + 1)) for k in range(len(output) if isinstance(output, list) else 1)]
+        try:
+            y = loss(given if isinstance(output, list) else given[0], target)
+            found.append(float(f"{float(y.data):.9g}"))  # which no other machine rounds otherwise
+        except (ArithmeticError, AttributeError, TypeError, ValueError):
+            found.append(None)
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return {"loss": name, "loss of a few outputs": found}
+
+
 def _warn_of_limits(model: Module, loss: Loss, targets: list[Any]) -> None:
     """Say so where the last layer cannot give what the loss asks for, whatever the weights."""
     if not isinstance(model, MLP) or model.layers[-1].activation not in LIMITS:
@@ -498,9 +521,9 @@ def _check_gradients(optimizer: Optimizer, where: str) -> None:
     for p in optimizer.params:
         if not math.isfinite(p.grad):
             raise FloatingPointError(
-                f"the gradient of {p.label or repr(p)} became {p.grad} in {where}. Look for a "
-                "derivative that is infinite, as that of sqrt at 0, and try a smaller learning "
-                f"rate (now {optimizer!r}). The model is as before that batch."
+                f"the gradient of {printable(p.label) or repr(p)} became {p.grad} in {where}. Look "
+                "for a derivative that is infinite, as that of sqrt at 0, and try a smaller "
+                f"learning rate (now {optimizer!r}). The model is as before that batch."
             )
 
 

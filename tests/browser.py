@@ -14,6 +14,7 @@ from matplotlib.image import imread
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+HANGS = 300_000  # milliseconds: on a busy machine a page may take its time
 
 
 def missing(reason):
@@ -36,7 +37,7 @@ def browser():
         missing("the package playwright is not installed")
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=options)
+        chromium = playwright.chromium.launch(executable_path=program, args=options, timeout=HANGS)
         yield chromium
         chromium.close()
 
@@ -53,7 +54,7 @@ def visit(browser, tmp_path):
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(HANGS)
         tab.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         tab.on("console", lambda message: wrong.append(f"console: {message.text}"))
         tab.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))

@@ -6,12 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import autograd_bp as ab
 from autograd_bp import Value, check_grads, custom, implicit
 from autograd_bp import check as module
+from autograd_bp.ops import TABLE
+from autograd_bp.value import apply
 
 # --- right ---------------------------------------------------------------------------------------
 
@@ -34,6 +36,114 @@ def test_right_derivatives_pass_anywhere(x, y):
 def test_the_step_grows_with_the_point(x):
     """At 10¹² a step of 10⁻³ would vanish in rounding."""
     check_grads(lambda x: x * x, (x,), order=1)
+
+
+STEEP = 2000.0 * math.pi  # whose period is the first step
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "order"),
+    [
+        (ab.log, 1e-4, 3),
+        (ab.log, 1e-300, 1),
+        (lambda x: x**0.5, 5e-4, 2),
+        (lambda x: x**-0.5, 1e-9, 1),
+        (lambda x: 1.0 / x, -1e-5, 2),
+        (ab.asin, 1.0 - 1e-7, 1),
+        (lambda x: x**1.5, 0.0, 1),  # which is its edge
+        (lambda x: ab.log(1.0 - x) * (1.0 - x) ** 2, 1.0 - 1e-13, 1),
+        (lambda x: ab.sin(1e4 * x), 1.0, 2),
+        (lambda x: ab.sin(1e4 * x), -300.0, 1),
+        (lambda x: ab.sin(1e6 * x), 0.3, 1),
+        (lambda x: ab.sin(STEEP * x), 1.0, 2),
+        (lambda x: x + 1e-9 * ab.sin(1e6 * x), 1.0, 1),
+        (lambda x: ab.relu(x) + ab.relu(x - 1.0), 1.0 - 1e-5, 1),
+        (lambda x: x + 1e10, 1.0, 1),
+        (lambda x: ab.exp(x), 700.0, 1),
+        (lambda x: [ab.log(x), x * x], 1e-6, 1),
+    ],
+)
+def test_the_step_follows_scale_bend_and_domain(f, x, order):
+    check_grads(f, (x,), order=order)
+
+
+ROWS = [
+    op for op in TABLE
+    if op.operands and not op.is_nary and op.name not in ("attach", "detach", "polygamma")
+]  # fmt: skip
+SCALES = st.sampled_from([-12, -9, -6, -4, -3, -2, -1, 0, 1, 2, 4, 6])
+
+
+# Where differences of f can tell, since it is smooth as far as steps go.
+NAMES = {"sin", "cos", "exp", "tanh", "atan", "*", "+", "-", "neg", "erf", "softplus", "sigmoid"}
+SMOOTH = [op for op in ROWS if op.name in NAMES]
+
+
+@st.composite
+def at_many_scales(draw, rows):
+    """A row of the table, and numbers of all sizes at which it is finite."""
+    op = draw(st.sampled_from(rows))
+    sizes = st.builds(lambda x, e, s: s * x * 10.0**e, st.floats(1.0, 9.99), SCALES,
+                      st.sampled_from([1.0, 1.0, -1.0]))  # fmt: skip
+    args = [draw(sizes) for _ in op.operands]
+    assume(len(set(args)) == len(args))  # or min, max and clip have their kinks there
+    try:
+        y = apply(op.name, *map(Value, args))
+        slopes = ab.grad(lambda *x: apply(op.name, *x), argnums=tuple(range(len(args))))(*args)
+    except (ValueError, ArithmeticError):
+        assume(False)
+    assume(all(map(math.isfinite, [y.data, *slopes])))
+    return op, args, slopes
+
+
+@settings(max_examples=150)
+@given(at_many_scales(ROWS), st.integers(1, 2))
+def test_no_row_of_the_table_is_called_wrong_at_any_scale(case, order):
+    op, args, _ = case
+    try:
+        check_grads(lambda *x: apply(op.name, *x), args, order=order)
+    except (ValueError, ArithmeticError):
+        assume(False)  # the derivative is out of its own domain
+
+
+@settings(max_examples=60)
+@given(at_many_scales(SMOOTH), st.sampled_from([1e-4, -1e-4, 1e-3, -1.0]))
+def test_what_is_wrong_by_one_in_ten_thousand_is_found(case, off):
+    """Wherever it is more than the tolerance: where the derivative is not near 0."""
+    op, args, slopes = case
+    assume(abs(off * slopes[0]) > 1e-5 * max(1.0, abs(slopes[0])))
+    wrong = custom(
+        lambda x: apply(op.name, x, *args[1:]),
+        lambda x: (1.0 + off) * ab.grad(lambda x: apply(op.name, x, *args[1:]))(x),
+    )
+    with pytest.raises(AssertionError, match="by central differences"):
+        check_grads(wrong, args[:1], order=1, modes=("rev",))
+
+
+def test_a_wrong_derivative_of_what_repeats_is_found():
+    """Of a period that is the first step: a difference would be 0, as is what is lost."""
+    with pytest.raises(AssertionError, match=r"mode is 0\.0, by central differences 6283\.18"):
+        check_grads(lambda x: x * 0.0 + ab.sin(STEEP * forget(x)), (1.0,), order=1)
+
+
+def test_a_wrong_derivative_at_an_edge_is_found():
+    wrong = custom(lambda x: x**2.5 + 3.0 * x, lambda x: 3.001 + 0.0 * x)
+    with pytest.raises(AssertionError, match=r"is 3\.001, by one-sided differences (3\.0|2\.99)"):
+        check_grads(wrong, (0.0,), order=1)
+
+
+def test_a_step_of_ones_own():
+    asked = []
+
+    def f(x):
+        asked.append(x.data)
+        return x * x * x
+
+    check_grads(f, (1.0,), order=1, modes=("rev",), step=0.25)
+    assert max(asked) == 1.25
+    wrong = custom(lambda x: x * x, lambda x: 3.0 * x)
+    with pytest.raises(AssertionError, match=r"differences 4\.0 .*step 0\.125, at"):
+        check_grads(wrong, (2.0,), order=1, step=0.125)
 
 
 def test_arrays_constants_and_nothing():
@@ -209,6 +319,13 @@ ERRORS = {
         lambda: check_grads(abs, (1.0,), modes="rev"), ValueError, ["modes", "'rev'"],
     ),
     "args no tuple": (lambda: check_grads(abs, 1.0), TypeError, ["args", "1.0"]),
+    "a step of 0": (lambda: check_grads(abs, (1.0,), step=0.0), ValueError, ["step", "0.0"]),
+    "a step that is no number": (
+        lambda: check_grads(abs, (1.0,), step="x"), ValueError, ["step", "'x'"],
+    ),
+    "an infinite step": (
+        lambda: check_grads(abs, (1.0,), step=math.inf), ValueError, ["step", "inf"],
+    ),
     "text in args": (lambda: check_grads(abs, ("a",)), TypeError, ["args", "'a'"]),
     "a result that is no number": (
         lambda: check_grads(lambda x: "a", (1.0,)), TypeError, ["the result of f", "'a'"],

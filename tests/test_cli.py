@@ -67,6 +67,9 @@ def texts(draw, depth=3):
                                  f"sin({a})", f"tanh({b})", f"({a})**2"]))  # fmt: skip
 
 
+ROOT = Path(__file__).parent.parent
+
+
 @given(texts(), NUMBERS, NUMBERS)
 def test_a_formula_is_what_python_reads(text, x, y):
     names = {"x": x, "y": y, "pi": math.pi, "sin": math.sin, "tanh": math.tanh}
@@ -202,6 +205,129 @@ def test_a_formula_that_begins_with_a_sign(run, capsys):
         main(["diff", "-x", "x=3"])
     assert end.value.code == 2
     assert "in brackets, or after --" in capsys.readouterr().err
+
+
+# --- terminals ------------------------------------------------------------------------------------
+
+PRINTING = {
+    "diff": ["diff", "x*y", "x=1", "y=2"],
+    "diff --json": ["diff", "x*y", "x=1", "y=2", "--json"],
+    "draw": ["draw", "x*y", "x=1", "y=2", "-o", "g.svg"],
+    "steps": ["steps", "x*y", "x=1", "y=2", "-o", "s.html"],
+    "explain": ["explain", "x*y", "x=1", "y=2"],
+    "train": ["train", "t.csv", "--layers", "2", "--epochs", "1", "-o", "out"],
+    "predict": ["predict", "model.safetensors", "t.csv"],
+    "export": ["export", "model.safetensors", "-o", "n.c"],
+    "--help": ["--help"],
+    "train --help": ["train", "--help"],
+    "--version": ["--version"],
+    "nothing": [],
+    "what is wrong": ["diff", "x.y"],
+    "another option": ["diff", "x", "--other"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("safetensors")
+    path = tmp_path_factory.mktemp("printing")
+    write_csv(path / "t.csv", ["x", "y"], [(k, "no"[k % 2]) for k in range(20)])
+    network = Network(MLP(1, [2], "linear", seed=0), ["x"], [0.0], [1.0], "y", ["n", "o"], 0.0, 1.0)
+    network.save(path / "model.safetensors")
+    return path
+
+
+def ended(folder, arguments, shell, **streams):
+    command = [sys.executable, "-m", "autograd_bp", *arguments]
+    if shell:
+        command = ["sh", "-c", f"exec {shlex.join(command)} {shell}"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True, check=False,
+        **{"stderr": subprocess.PIPE, "stdout": subprocess.PIPE} | streams,
+    )  # fmt: skip
+    said = done.stderr or ""
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    return done.returncode, said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+@pytest.mark.parametrize("arguments", PRINTING.values(), ids=PRINTING)
+@pytest.mark.parametrize("shell", [">/dev/full", ">&-"])
+def test_a_full_or_closed_output_is_2(folder, arguments, shell):
+    code, said = ended(folder, arguments, shell)
+    assert code == 2
+    assert "autograd-bp" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+@pytest.mark.parametrize("name", ["diff", "train", "what is wrong", "another option", "nothing"])
+@pytest.mark.parametrize("shell", ["2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_nowhere_to_complain(folder, name, shell):
+    code, _ = ended(folder, PRINTING[name], shell)
+    fine = name in ("diff", "train") and not shell.startswith(">")
+    assert code == (0 if fine else 2) or (name == "train" and "full" in shell and code == 2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another convention")
+@pytest.mark.parametrize("name", ["diff", "diff --json", "explain", "predict", "--help"])
+def test_a_reader_that_has_had_enough(folder, name):
+    """As a program that SIGPIPE ends: without a word, and 128 + 13 for the shell."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        assert ended(folder, PRINTING[name], "", stdout=write) == (141, "")
+    finally:
+        os.close(write)
+
+
+def test_what_is_typed_does_not_command_the_terminal(capsys, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ["diff", "x", "x=1", "--\x1b[31m"], ["\x1b[31m"], ["train", "moons", "--kind", "\x1b[31m"],
+        ["diff", "x", "--\x1b]0;\x07=1"], ["export", "m", "--to", "\x1b"],
+        ["train", "m", "--lr", "\x1b"],
+    ):  # fmt: skip
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2
+        assert "\x1b" not in capsys.readouterr().err
+    for arguments in (["diff", "x\x1b", "x=1"], ["diff", "x", "\x1b=1"], ["predict", "\x1b", "t"]):
+        assert main(arguments) == 2
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1
+        assert "\x1b" not in printed.err
+    assert run("diff", "(x\n+ 1)", "x=1").splitlines()[0] == r"(x\n+ 1) = 2.0"
+    assert run("draw", "x*2", "x=1", "-o", "a\n\x1b[31m.svg") == "a\\n\\x1b[31m.svg\n"
+    assert run("steps", "x*2", "x=1", "-o", "a\n.html") == "a\\n.html\n"
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "derivative", "said"),
+    [
+        ("exp(x)", 1000.0, "inf", "nan (none: on either side the formula is infinite"),
+        ("x*1e308*100", 1e-3, "inf", "inf"),
+        ("(-x*1e308)*100", 1e-3, "-inf", "-inf"),
+        ("x*1e308*100 - x*1e308*100", 1.0, "nan", "nan"),
+        ("abs(x)", 0.0, "0.0", "0"),
+        ("abs(x) + relu(x)", 0.0, "0.0", "0.5 (they differ: a kink"),
+        ("log(x)", 1e-4, "10000.0", "10000"),
+        ("x**0.5", 5e-4, "22.360679774997898", "22.36067977"),
+        ("sin(1e4*x)", 1.0, "-9521.553682590147", "-9521.553683"),
+        ("sqrt(x)", 1e-12, "500000.0", "500000"),
+        ("x**1.5", 0.0, "0.0", None),
+    ],
+)
+def test_numbers_that_agree_are_not_said_to_differ(run, formula, x, derivative, said):
+    line = run("diff", formula, f"x={x!r}").splitlines()[1]
+    left, _, right = line.partition(" finite difference ")
+    assert left.rstrip() == f"∂/∂x = {derivative}"
+    if said is None:
+        assert "differ" not in right
+    else:
+        assert right.startswith(said)
+        assert ("(" in right) == ("(" in said)
 
 
 def test_names_are_those_that_python_reads(run):
@@ -454,7 +580,6 @@ def test_foreign_models(complain, iris, trained, tmp_path):
     assert "safetensors" in complain("predict", str(other), iris)
 
 
-ROOT = Path(__file__).parent.parent
 HOW_TO = ROOT / "docs" / "pages" / "how-to" / "command-line.md"
 
 

@@ -1,8 +1,10 @@
 """Training on Dask: the numbers of one process, and nothing lost when a worker is killed."""
 
+import itertools
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from autograd_bp import trace
 from nn import MLP, Adam, cross_entropy
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("sklearn")
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -48,7 +51,9 @@ def in_one_process():
 
 @pytest.fixture
 def client():
+    patient = {f"distributed.comm.timeouts.{what}": "600s" for what in ("connect", "tcp")}
     with (
+        dask.config.set(patient),  # on a busy machine
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as cluster,
@@ -89,9 +94,11 @@ def test_a_worker_killed_in_mid_task(client, in_one_process, tmp_path, monkeypat
 
     def dying(program, images, parameters):
         """The third task on whichever worker kills it, once."""
-        name = started / str(len(list(started.iterdir())))
-        name.touch()
-        if name.name == "2":
+        for number in itertools.count():  # each takes a number of its own, at the same time or not
+            with suppress(FileExistsError):
+                (started / str(number)).touch(exist_ok=False)
+                break
+        if number == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(program, images, parameters)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from autograd_bp import Value, custom, dot, scope, sigmoid, topological_order
 from autograd_bp import leaky_relu as _leaky_relu
-from autograd_bp.draw import LIMIT, draw, notebook_svg
+from autograd_bp.draw import LIMIT, _without_font_warnings, draw, notebook_svg
 from autograd_bp.ops import TABLE
 from autograd_bp.value import apply
 from nn import MLP, mse
@@ -676,6 +676,12 @@ def test_without_graphviz_installed_pygraphviz_draws():
     with pytest.raises(graphviz.ExecutableNotFound):
         graphviz.Digraph().pipe(format="svg")
     assert Read(draw(X)).ids("n") == {"n0"}
+
+
+def test_only_fontconfig_is_held_back_from_the_terminal(capfd):
+    with _without_font_warnings():
+        os.write(2, b"Fontconfig warning: unknown element\nanother\nFontconfig error: none\n")
+    assert capfd.readouterr().err == "another\n"
 
 
 @pytest.mark.usefixtures("no_dot")

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -23,6 +24,26 @@ def test_neuron_graph(tmp_path):
 
     neuron_graph.main(tmp_path)
     assert (tmp_path / "neuron.svg").stat().st_size > 0
+
+
+def test_the_data_are_those_of_scikit_learn():
+    import datasets
+    from sklearn.datasets import load_digits, make_moons
+
+    X, y = datasets.digits()
+    theirs = load_digits()
+    assert (theirs.data == X * 16).all()
+    assert (y == theirs.target).all()
+    X, y = datasets.moons(400, noise=0.0, seed=0)
+    expected, labels = make_moons(400, shuffle=False)
+    np.testing.assert_allclose(X, expected, atol=1e-15)
+    assert (y == labels).all()
+    rows = np.arange(10.0)[:, None]
+    X, X_test, y, y_test = datasets.held_out(rows, rows[:, 0], part=0.3, seed=1)
+    assert len(X_test) == 3
+    assert sorted([*y, *y_test]) == rows[:, 0].tolist()
+    assert (X[:, 0] == y).all()
+    assert (X_test[:, 0] == y_test).all()
 
 
 def test_moons(tmp_path):

@@ -1,7 +1,9 @@
 """Strings from outside in pictures, pages and mathematics: they are shown, and do nothing."""
 
 import json
+import math
 import re
+import warnings
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -9,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd_bp import Value, draw, explain, scope, steps
+from autograd_bp import (
+    Value,
+    custom,
+    detect_anomaly,
+    draw,
+    explain,
+    scope,
+    steps,
+    warn_missing_gradients,
+)
+from nn import Module, save
 
 pytest.importorskip("graphviz")
 
@@ -97,3 +109,71 @@ def test_mathematics(label):
         assert depth >= 0
     assert depth == 0
     assert "\x1b" not in str(explain(w, root))
+
+
+# --- terminals ------------------------------------------------------------------------------------
+
+
+def commands_no_terminal(text, lines=1):
+    assert text.count("\n") == lines - 1
+    assert all(c.isprintable() for c in text.replace("\n", ""))
+
+
+@settings(max_examples=50)
+@given(TEXTS)
+def test_listings_and_messages(text):
+    """A label, a scope or an operation's name forges no line and no colour."""
+    pytest.importorskip("numpy")
+    from autograd_bp import trace
+
+    def f(x):
+        with scope(scope_name(text)):
+            y = x.sin()
+        y.label = text
+        return y * 2.0
+
+    program = trace(f, 1.0)
+    commands_no_terminal(str(program), len(str(trace(lambda x: x.sin() * 2.0, 1.0)).splitlines()))
+    commands_no_terminal(repr(program))
+    leaf = Value(-1.0, text)
+    commands_no_terminal(repr(leaf))
+    with pytest.raises(ValueError, match="is defined for") as raised:
+        leaf.log()
+    commands_no_terminal(str(raised.value))
+    with detect_anomaly(), pytest.raises(FloatingPointError) as anomaly:
+        Value(1e300, text) * 1e300
+    commands_no_terminal(str(anomaly.value))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_missing_gradients(leaf * 2.0, [Value(1.0, text)])
+    commands_no_terminal(str(caught[0].message))
+    if text.isidentifier():
+        return
+    noisy = custom(lambda x: x, lambda x: math.inf, name=text or "x")
+    y = noisy(leaf)
+    commands_no_terminal(repr(y))
+    with detect_anomaly(), pytest.raises(FloatingPointError) as anomaly:
+        noisy(leaf).backward()
+    commands_no_terminal(str(anomaly.value))
+
+
+@given(TEXTS)
+@settings(max_examples=30)
+def test_names_of_parameters_in_messages(text):
+    class One(Module):
+        def __init__(self):
+            self.p = Value(math.nan, text or "p")
+
+        def parameters(self):
+            return [self.p]
+
+        def __call__(self, x):
+            return self.p * x[0]
+
+    with pytest.raises(ValueError, match="does not fit") as raised:
+        One().load_state_dict({"\x1b[31m\n": 1.0})
+    commands_no_terminal(str(raised.value).replace(repr(One()), ""))
+    pytest.importorskip("safetensors")
+    with pytest.raises(ValueError, match="finite") as raised:
+        save("unwritten", One())
+    commands_no_terminal(str(raised.value))

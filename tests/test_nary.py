@@ -281,3 +281,68 @@ def test_many_operands(n):
     total.backward()
     assert total.data == sum(x) + n + 1.0
     assert all(wi.grad == xi + 1.0 + 1.0 / n for wi, xi in zip(w, x, strict=True))
+
+
+# --- code of a user's that runs on the way --------------------------------------------------------
+
+
+class Meddles(float):
+    """A number that does something to others when it is read."""
+
+    def __new__(cls, number, act):
+        self = super().__new__(cls, number)
+        self.act = act
+        return self
+
+    def __float__(self):
+        self.act()
+        return float.__add__(self, 0.0)
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter"])
+@pytest.mark.parametrize("place", ["bias", "w", "x"])
+def test_operands_that_change_the_lists_they_stand_in(place, change):
+    """The list of a dot was read again after its bias, and out of bounds."""
+    length = 2000
+    for _ in range(20):
+        w, x = [Value(1.0) for _ in range(length)], [Value(2.0) for _ in range(length)]
+
+        def act():
+            if change == "longer":
+                w.extend([Value(1.0)] * length)
+                x.extend([Value(2.0)] * length)
+            else:
+                w.clear()
+                x.clear()
+
+        meddling = Meddles(0.5, act)
+        if place == "bias":
+            bias = meddling
+        else:
+            bias = 0.0
+            (w if place == "w" else x)[length // 2] = meddling
+        try:
+            z = dot(w, x, bias)
+        except ValueError:  # w and x are not of the same length
+            continue
+        if isinstance(z, Value):
+            z.backward()
+            assert len(z.local_grads) == len(z.parents)
+            n = len(z.operands) // 2
+            total = sum(
+                [
+                    float(getattr(a, "data", a)) * float(getattr(b, "data", b))
+                    for a, b in zip(z.operands[:n], z.operands[n : 2 * n], strict=True)
+                ]
+            )
+            assert z.data == total + float(getattr(z.operands[-1], "data", z.operands[-1]))
+
+
+@pytest.mark.parametrize("f", [sum_of, mean, logsumexp, norm, softmax])
+def test_operands_that_change_their_list(f):
+    x = [Value(1.0) for _ in range(50)]
+    x[10] = Meddles(0.5, x.clear)
+    y = f(x)
+    y = sum_of(y) if isinstance(y, list) else y
+    y.backward()
+    assert len(y.operands) == 50

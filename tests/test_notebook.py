@@ -15,8 +15,9 @@ NOTEBOOK = Path(__file__).parents[1] / "examples" / "backpropagation.ipynb"
 def cells():
     """The cells after they have been run; a cell that raises is an error here."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    patient = {"timeout": None, "startup_timeout": 600}  # on a busy machine
     options = {"metadata": {"path": str(NOTEBOOK.parents[1])}}
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=options).execute()
+    NotebookClient(notebook, **patient, kernel_name="python3", resources=options).execute()
     return notebook.cells
 
 

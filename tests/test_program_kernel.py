@@ -1,6 +1,8 @@
 """The compiled kernel: its mathematics against mpmath, and every version of it against NumPy."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import mpmath
@@ -145,3 +147,98 @@ def test_threads_while_python_runs():
 def test_unknown_version():
     with pytest.raises(ValueError, match="no version"):
         engine.kernel.use("quantum")
+
+
+# --- its memory ----------------------------------------------------------------------------------
+
+NETWORK = """if True:
+    import gc, os, pathlib, threading
+    import numpy as np
+    from autograd_bp.program import trace
+    from nn import MLP
+
+    def resident():
+        pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    model = MLP(64, [32, 10], seed=0)
+    program = trace(
+        lambda p, x: sum([y * y for y in model(x)]), model.parameters(), [0.5] * 64
+    )
+    params = np.array([v.data for v in model.parameters()])
+    x = np.random.default_rng(0).normal(size=(256, 64))
+
+    def batch(threads=1):
+        return program.map(params, x, reduce="sum", grad=True, threads=threads)
+"""
+
+
+def in_a_process_of_its_own(code):
+    run = subprocess.run([sys.executable, "-c", NETWORK + code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, which is Linux's")
+def test_what_it_works_in_is_used_again():
+    """By calls that share lanes among threads, and by threads that end: it was lost with them,
+    half a megabyte each time."""
+    code = """
+    for _ in range(50): batch(threads=2)
+    before = resident()
+    for _ in range(400): batch(threads=2)
+    print(resident() - before)
+    def in_a_thread():
+        thread = threading.Thread(target=batch)
+        thread.start()
+        thread.join()
+    for _ in range(50): in_a_thread()
+    before = resident()
+    for _ in range(400): in_a_thread()
+    print(resident() - before)
+    """
+    grown = in_a_process_of_its_own(code)
+    assert all(int(n) < 20_000_000 for n in grown), grown  # 200 MB before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to limit the memory")
+def test_lack_of_memory_is_a_memory_error():
+    """It was an abort. Afterwards the program gives the same numbers as before."""
+    code = """
+    import resource
+    wide = trace(lambda p, x: sum([(p[0] * xi).sin() for xi in x]), [2.0], np.ones(20_000))
+    few = np.ones((3, 20_000))
+    expected = batch(threads=2)
+    wide_expected = wide.value([2.0], few[0])
+    wide._plan((False, True), True)  # what is left to do is the kernel's
+    out = []
+    size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size + 4_000_000, limits[1]))
+    for threads in (1, 2):
+        try:
+            wide.map([2.0], few, reduce="sum", threads=threads)
+        except MemoryError:
+            print("MemoryError")
+        again = batch(threads=2)
+        print(again[0] == expected[0] and all(map(np.array_equal, again[1:], expected[1:])))
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    total = wide.map([2.0], few, reduce="sum")
+    print(abs(total - 3 * wide_expected) < 1e-8)
+    """
+    assert in_a_process_of_its_own(code) == ["MemoryError", "True"] * 2 + ["True"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer NumPy's, of setting a shape
+def test_an_argument_that_is_reshaped_while_another_is_read():
+    x = np.arange(12.0).reshape(4, 3)
+
+    class Reshapes:
+        def __array__(self, dtype=None, copy=None):
+            x.shape = (2, 6)
+            return np.ones(4)
+
+    program = trace(lambda x, y: (x[0] + x[1] * x[2]) * y, [1.0, 2.0, 3.0], 1.0)
+    expected = program.map(x.copy(), np.ones(4))
+    assert program.map(x, Reshapes()).tolist() == expected.tolist()
+    assert x.shape == (2, 6)

@@ -4,12 +4,17 @@ The numbers are whole and small, so that sums are exact in any order: a lost or 
 addition shows, and nothing else does.
 """
 
+import _thread
+import os
+import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
-from autograd_bp import Value, dot, no_grad, sum_of, zero_grad
+from autograd_bp import Value, dot, no_grad, sum_of, trace, zero_grad
+from autograd_bp.program import helpers
 
 THREADS, ROUNDS = 4, 30
 
@@ -135,3 +140,136 @@ def test_no_grad_in_one_thread_is_not_felt_in_another():
 
     in_threads(without, recording, without, recording)
     assert not (x * x).is_leaf
+
+
+# --- threads of a program's map ------------------------------------------------------------------
+
+LANES = np.linspace(-1.0, 1.0, 5000)
+
+
+@pytest.fixture(scope="module")
+def program():
+    return trace(lambda w, x: (w[0] * x + w[1]).tanh() * w[2], [0.5, 0.1, 2.0], 1.0)
+
+
+def mapped(program, threads):
+    return program.map([0.5, 0.1, 2.0], LANES, reduce="mean", grad=True, threads=threads)
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads(program):
+    expected = mapped(program, 1)
+    for threads in [2, 3, 7, 64, 1000]:
+        assert mapped(program, threads) == expected
+
+
+def test_helpers_are_kept(program):
+    for _ in range(50):
+        mapped(program, 3)
+    before = _thread._count()  # of all threads, also those that `threading` did not start
+    for _ in range(50):
+        mapped(program, 3)
+    assert _thread._count() <= max(before, helpers.KEPT + 1)
+    assert len(helpers._idle) <= helpers.KEPT
+
+
+def test_threads_that_share_their_work_at_the_same_time(program):
+    expected = mapped(program, 1)
+
+    def job():
+        for _ in range(ROUNDS):
+            assert mapped(program, 3) == expected
+
+    in_threads(*[job] * THREADS)
+
+
+def test_a_part_that_shares_work_itself():
+    """To any depth, and with no helper to be had: whoever shares does what nobody else does."""
+    found = []
+
+    def nested(depth):
+        if depth:
+            helpers.share([lambda: nested(depth - 1)] * 3)
+        else:
+            found.append(1)
+
+    nested(5)
+    assert len(found) == 3**5
+
+
+def test_no_thread_can_be_started(program, monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    expected = mapped(program, 1)
+    monkeypatch.setattr(helpers, "_idle", [])
+    monkeypatch.setattr(helpers, "start_new_thread", refuse)
+    assert mapped(program, 4) == expected
+
+
+def test_an_error_in_a_part_is_raised_when_all_have_ended():
+    ended = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        helpers.share([fail] + [lambda: ended.append(1)] * 9)
+    assert len(ended) == 9
+    assert mapped_once_more() == 10
+
+
+def mapped_once_more():
+    done = []
+    helpers.share([lambda: done.append(1)] * 10)
+    return len(done)
+
+
+def test_an_interrupt_begins_no_more_parts():
+    """Ctrl-C while others compute: what they began they end, on memory that is still theirs."""
+    begun, leave = [], threading.Event()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    def part():
+        begun.append(1)
+        if threading.current_thread() is not threading.main_thread():
+            leave.wait(10)
+
+    timer = threading.Timer(0.2, leave.set)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        helpers.share([interrupted] + [part] * 3)
+    timer.join()
+    assert len(begun) == 3
+    assert mapped_once_more() == 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Python's, of forking with threads
+def test_a_forked_child_has_helpers_of_its_own(program):
+    expected = mapped(program, 3)
+    assert helpers._idle
+    child = os.fork()
+    if child == 0:
+        ok = not helpers._idle and all(mapped(program, 3) == expected for _ in range(20))
+        os._exit(0 if ok and helpers._idle else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert mapped(program, 3) == expected
+
+
+def test_helpers_do_not_keep_the_interpreter_from_ending():
+    code = """if True:
+        import atexit
+        import numpy as np
+        from autograd_bp import trace
+        f = trace(lambda x: x.sin(), 1.0)
+        x = np.linspace(0.0, 1.0, 5000)
+        first = f.map(x, threads=3)
+        class Last:
+            def __del__(self): print(np.array_equal(f.map(x, threads=3), first))
+        atexit.register(lambda: print(np.array_equal(f.map(x, threads=3), first)))
+        last = Last()
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr, run.stdout.split()) == (0, "", ["True", "True"])

@@ -40,7 +40,8 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1":
 
 from autograd_bp.program.engine import compiled
 from autograd_bp.program.indexing import gather, one_hot, take
+from autograd_bp.program.jitted import Jitted, jit
 from autograd_bp.program.program import Program
-from autograd_bp.program.trace import Jitted, jit, trace
+from autograd_bp.program.trace import trace
 
 __all__ = ["Jitted", "Program", "compiled", "gather", "jit", "one_hot", "take", "trace"]

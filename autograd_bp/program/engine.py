@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autograd_bp.ops import EDITION
+from autograd_bp.program import helpers
 from autograd_bp.program import lanes as numpy_lanes
 from autograd_bp.program.instructions import Floats, Ints
-from autograd_bp.program.plan import Plan
+from autograd_bp.program.plan import KEPT, Plan
 
 __all__ = ["compiled", "kernel", "run_rows", "run_slots"]
 
@@ -50,7 +51,9 @@ def run_slots(plan: Plan, slots: Floats) -> None:
     if kernel is None or not plan.is_native:
         numpy_lanes.run_slots(plan, slots)
     else:
-        kernel.run_slots(plan.slot_steps, plan.indices, slots)
+        room = _take_room(plan)
+        kernel.run_slots(plan.slot_steps, plan.indices, slots, room)
+        _give_back(plan, room)
 
 
 def run_rows(plan: Plan, slots: Floats, lanes: list[Floats], threads: int) -> tuple[Floats, Floats]:
@@ -71,9 +74,8 @@ def run_rows(plan: Plan, slots: Floats, lanes: list[Floats], threads: int) -> tu
         run_slots(plan, slots)
         threads = min(threads, blocks)
         bounds = [blocks * i // threads for i in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            part = partial(run, plan, NO_STEPS, slots, lanes, out, sums)
-            list(pool.map(part, bounds[:-1], bounds[1:]))
+        part = partial(run, plan, NO_STEPS, slots, lanes, out, sums)
+        helpers.share([partial(part, *span) for span in pairwise(bounds)])
     return out, sums[0] if blocks < 2 else sums.sum(axis=0)
 
 
@@ -82,10 +84,25 @@ def _in_kernel(
     first: int, last: int,
 ) -> None:  # fmt: skip
     """Carry out these steps of slots, then compute blocks of lanes."""
+    room = _take_room(plan)
     kernel.run_rows(
         plan.rows, plan.block, first, last, steps, plan.row_steps, plan.indices, plan.splats,
-        slots, out, sums, plan.output_row, *lanes,
+        slots, out, sums, room, plan.output_row, *lanes,
     )  # fmt: skip
+    _give_back(plan, room)
+
+
+def _take_room(plan: Plan) -> Floats:
+    """What the kernel works in, for one thread at a time: it allocates nothing by itself."""
+    try:
+        return plan.rooms.pop()
+    except IndexError:
+        return np.empty(kernel.room(plan.rows, plan.block, plan.slot_steps, plan.row_steps))
+
+
+def _give_back(plan: Plan, room: Floats) -> None:
+    if len(plan.rooms) < KEPT:
+        plan.rooms.append(room)
 
 
 def _in_numpy(

@@ -21,22 +21,33 @@ typedef struct { int32_t op, n, k, out, args, extra; } Step;
 static inline uint64_t bits_of(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
 static inline double number_of(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
 
-/* Memory of each thread, kept from call to call and grown when needed. */
-enum { ROWS, GATHERED, POINTERS, KINDS };
-static __thread struct { void *block, *aligned; size_t size; } memory[KINDS];
+/* Memory that a caller lends to work in: numbers from its begin on, pointers before its end. While
+   steps run nothing is allocated, so they cannot fail; when they are done, nothing stays. */
+typedef struct { double *numbers; const double **end; } Room;
 
-static void *scratch(int kind, size_t count)
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t whole_vectors(size_t n) { return (n + 7) & ~(size_t)7; }
+
+/* How many numbers steps need of it, in slots or, with so many lanes in a block, in rows. */
+static size_t room_of(const Step *step, const Step *end, size_t block)
 {
-    if (memory[kind].size < count) {
-        size_t size = count + count / 2 + 64;
-        free(memory[kind].block);
-        memory[kind].block = malloc(size * 8 + 64);
-        if (!memory[kind].block) abort(); /* as Python does when it cannot report the lack */
-        memory[kind].aligned = (void *)(((uintptr_t)memory[kind].block + 63) & ~(uintptr_t)63);
-        memory[kind].size = size;
+    size_t numbers = 0, pointers = 0;
+    for (; step < end; step++) {
+        size_t n = step->n, k = step->k, count = step->op == DOT ? 2 * k + 1 : k;
+        if (step->op == PRODUCT) {
+            numbers = larger(numbers, (n + whole_vectors(step->extra)) * k);
+        } else if (step->op == OUTER) {
+            numbers = larger(numbers, whole_vectors(k) * block);
+        } else if (is_nary(step->op)) {
+            pointers = larger(pointers, count);
+            if (!block) numbers = larger(numbers, count * whole_vectors(n < PART ? n : PART));
+        }
     }
-    return memory[kind].aligned;
+    return numbers + pointers;
 }
+
+/* Rows a power of two apart would fall on the same lines of the cache. */
+static long stride_of(long lanes) { return (long)whole_vectors(lanes) + 8; }
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define MANY_VERSIONS 1
@@ -85,9 +96,9 @@ static void *scratch(int kind, size_t count)
 
 typedef struct {
     const char *name;
-    void (*slots)(const Step *, const Step *, const int32_t *, double *);
+    void (*slots)(const Step *, const Step *, const int32_t *, double *, Room);
     void (*rows)(const Step *, const Step *, const int32_t *, const double *, double *, double *,
-                 int, int);
+                 int, int, Room);
 } Version;
 
 static const Version versions[] = {
@@ -130,16 +141,37 @@ static int open_arrays(PyObject *const *args, Py_buffer *views, Py_ssize_t count
     return 1;
 }
 
+/* room(rows, block, slot_steps, row_steps): how long the array must be that runs are lent */
+static PyObject *py_room(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer v[2];
+    if (nargs != 4) return PyErr_Format(PyExc_TypeError, "room takes 2 numbers and 2 arrays");
+    long rows = PyLong_AsLong(args[0]), block = PyLong_AsLong(args[1]);
+    if (PyErr_Occurred() || !open_arrays(args + 2, v, 2, "r")) return NULL;
+    const Step *slots = v[0].buf, *steps = v[1].buf;
+    size_t in_slots = room_of(slots, slots + v[0].len / sizeof(Step), 0);
+    size_t in_rows = room_of(steps, steps + v[1].len / sizeof(Step), block);
+    size_t size = larger(in_slots, in_rows + (size_t)rows * stride_of(block));
+    for (int i = 0; i < 2; i++) PyBuffer_Release(&v[i]);
+    return PyLong_FromSize_t(size ? size + 8 : 0); /* some are lost by aligning */
+}
+
+static Room room_in(const Py_buffer *lent)
+{
+    double *begin = (double *)(((uintptr_t)lent->buf + 63) & ~(uintptr_t)63);
+    return (Room){begin, (const double **)lent->buf + lent->len / 8};
+}
+
 static PyObject *py_run_slots(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    Py_buffer v[3];
-    if (nargs != 3) return PyErr_Format(PyExc_TypeError, "run_slots takes 3 arrays");
-    if (!open_arrays(args, v, 3, "rrw")) return NULL;
+    Py_buffer v[4];
+    if (nargs != 4) return PyErr_Format(PyExc_TypeError, "run_slots takes 4 arrays");
+    if (!open_arrays(args, v, 4, "rrww")) return NULL;
     const Step *step = v[0].buf;
     Py_BEGIN_ALLOW_THREADS
-    version->slots(step, step + v[0].len / sizeof(Step), v[1].buf, v[2].buf);
+    version->slots(step, step + v[0].len / sizeof(Step), v[1].buf, v[2].buf, room_in(&v[3]));
     Py_END_ALLOW_THREADS
-    for (int i = 0; i < 3; i++) PyBuffer_Release(&v[i]);
+    for (int i = 0; i < 4; i++) PyBuffer_Release(&v[i]);
     Py_RETURN_NONE;
 }
 
@@ -156,11 +188,11 @@ static void fill_rows(const Py_buffer *x, const Py_buffer *end, Py_ssize_t begin
         }
 }
 
-/* run_rows(rows, block, first, last, slot_steps, steps, indices, splats, slots, out, sums,
+/* run_rows(rows, block, first, last, slot_steps, steps, indices, splats, slots, out, sums, room,
    output_row, x, ...) with an array x for each argument that is lanes */
 static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    enum { NUMBERS = 4, ARRAYS = 8 };
+    enum { NUMBERS = 4, ARRAYS = 9 };
     if (nargs <= NUMBERS + ARRAYS) return PyErr_Format(PyExc_TypeError, "run_rows lacks arrays");
     long row_count = PyLong_AsLong(args[0]), block = PyLong_AsLong(args[1]);
     long first = PyLong_AsLong(args[2]), last = PyLong_AsLong(args[3]);
@@ -168,20 +200,27 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
     Py_ssize_t arrays = nargs - NUMBERS;
     Py_buffer *v = PyMem_Malloc(arrays * sizeof *v);
     if (!v) return PyErr_NoMemory();
-    if (!open_arrays(args + NUMBERS, v, arrays, "rrrrwwwrs")) {
+    if (!open_arrays(args + NUMBERS, v, arrays, "rrrrwwwwrs")) {
         PyMem_Free(v);
         return NULL;
     }
     const Step *slot_step = v[0].buf, *step = v[1].buf, *end = step + v[1].len / sizeof(Step);
-    const int32_t *indices = v[2].buf, *splats = v[3].buf, *output_row = v[7].buf;
+    const int32_t *indices = v[2].buf, *splats = v[3].buf, *output_row = v[8].buf;
     double *slots = v[4].buf, *out = v[5].buf, *sums = v[6].buf;
-    Py_ssize_t splat_count = v[3].len / 8, outputs = v[7].len / 4;
-    Py_ssize_t kept = v[5].shape[0], lanes = v[ARRAYS].shape[0];
+    Py_ssize_t splat_count = v[3].len / 8, outputs = v[8].len / 4;
+    Py_ssize_t kept = v[5].shape[0], lanes = v[ARRAYS].shape[0], inputs = 0;
+    for (Py_ssize_t i = ARRAYS; i < arrays; i++)
+        inputs += v[i].ndim == 2 && v[i].shape[0] == lanes ? v[i].shape[1] : row_count + 1;
+    if (inputs > row_count) {
+        PyErr_SetString(PyExc_ValueError, "the lanes do not fit the plan");
+        goto done;
+    }
     Py_BEGIN_ALLOW_THREADS
-    version->slots(slot_step, slot_step + v[0].len / sizeof(Step), indices, slots);
-    /* Rows a power of two apart would fall on the same lines of the cache. */
-    long width = lanes < block ? (long)(lanes + 7) & ~7 : block, stride = width + 8;
-    double *rows = scratch(ROWS, (size_t)row_count * stride);
+    Room room = room_in(&v[7]);
+    version->slots(slot_step, slot_step + v[0].len / sizeof(Step), indices, slots, room);
+    long stride = stride_of(lanes < block ? (long)lanes : block), width = stride - 8;
+    double *rows = room.numbers;
+    room.numbers += (size_t)row_count * stride;
     for (Py_ssize_t i = 0; i < splat_count; i++) {
         double *row = rows + splats[2 * i] * stride, number = slots[splats[2 * i + 1]];
         for (long l = 0; l < width; l++) row[l] = number;
@@ -190,15 +229,17 @@ static PyObject *py_run_rows(PyObject *self, PyObject *const *args, Py_ssize_t n
         Py_ssize_t begin = b * block;
         int size = lanes - begin < block ? (int)(lanes - begin) : (int)block;
         fill_rows(v + ARRAYS, v + arrays, begin, size, rows, stride);
-        version->rows(step, end, indices, slots, rows, sums + b * outputs, size, (int)stride);
+        version->rows(step, end, indices, slots, rows, sums + b * outputs, size, (int)stride,
+                      room);
         for (Py_ssize_t i = 0; i < kept; i++)
             if (output_row[i] >= 0)
                 memcpy(out + i * lanes + begin, rows + (size_t)output_row[i] * stride, size * 8);
     }
     Py_END_ALLOW_THREADS
+done:
     for (Py_ssize_t i = 0; i < arrays; i++) PyBuffer_Release(&v[i]);
     PyMem_Free(v);
-    Py_RETURN_NONE;
+    return inputs > row_count ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *py_use(PyObject *self, PyObject *name)
@@ -226,11 +267,13 @@ static PyObject *py_available(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
+    {"room", (PyCFunction)(void (*)(void))py_room, METH_FASTCALL,
+     "room(rows, block, slot_steps, row_steps): how long an array the runs need to work in."},
     {"run_slots", (PyCFunction)(void (*)(void))py_run_slots, METH_FASTCALL,
-     "run_slots(steps, indices, slots): compute what depends on no lane."},
+     "run_slots(steps, indices, slots, room): compute what depends on no lane."},
     {"run_rows", (PyCFunction)(void (*)(void))py_run_rows, METH_FASTCALL,
      "run_rows(rows, block, first, last, slot_steps, row_steps, indices, splats, slots, out, sums, "
-     "output_row, *lanes): compute slots, then the blocks of lanes from first to last."},
+     "room, output_row, *lanes): compute slots, then the blocks of lanes from first to last."},
     {"use", py_use, METH_O, "Choose a version by name, one of available()."},
     {"available", py_available, METH_NOARGS, "The versions that this machine runs, widest last."},
     {NULL, NULL, 0, NULL}};

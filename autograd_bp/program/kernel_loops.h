@@ -280,10 +280,11 @@ static void V(gather)(const double *slots, const int32_t *from, int n, double *t
 
 /* A step PRODUCT. Operands are brought together first: index by index, that is most of its time.
    Not inlined, so that the loops of other steps have the registers. */
-static __attribute__((noinline)) void V(product)(const Step *s, const int32_t *index, double *slots)
+static __attribute__((noinline)) void V(product)(const Step *s, const int32_t *index, double *slots,
+                                                   double *p)
 {
     int n = s->n, m = s->extra, k = s->k, width = V(whole)(m);
-    double *p = scratch(GATHERED, (size_t)(n + width) * k), *columns = p + (size_t)n * k;
+    double *columns = p + (size_t)n * k;
     double found[TILE * 2 * WIDTH], *y = slots + s->out;
     for (int i = 0; i < n * k; i++) p[i] = slots[*index++];
     for (int l = 0; l < k; l++, index += m) V(gather)(slots, index, m, columns + (size_t)l * width);
@@ -303,7 +304,8 @@ static __attribute__((noinline)) void V(product)(const Step *s, const int32_t *i
     }
 }
 
-static void V(run_slots)(const Step *step, const Step *end, const int32_t *indices, double *slots)
+static void V(run_slots)(const Step *step, const Step *end, const int32_t *indices, double *slots,
+                         Room room)
 {
     static const int32_t in_order[] = {0, 1, 2};
     double gathered[3 * LARGEST], result[LARGEST];
@@ -314,7 +316,7 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
         if (step->op == COPY) {
             LANES y[l] = slots[index[l]];
         } else if (step->op == PRODUCT) {
-            V(product)(step, index, slots);
+            V(product)(step, index, slots, room.numbers);
         } else if (step->op == DOT && n == 1) {
             *y = V(dot)(k, slots, index);
         } else if (step->op == SUM_OF && n == 1) {
@@ -323,11 +325,11 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
             int count = step->op == DOT ? 2 * k + 1 : k;
             for (int begin = 0; begin < n; begin += PART) {
                 int size = n - begin < PART ? n - begin : PART, width = V(whole)(size);
-                double *room = scratch(GATHERED, (size_t)count * width);
-                const double **p = scratch(POINTERS, count);
-                for (int i = 0; i < count; i++, room += width) {
-                    p[i] = room;
-                    V(gather)(slots, index + (size_t)i * n + begin, size, room);
+                double *to = room.numbers;
+                const double **p = room.end - count;
+                for (int i = 0; i < count; i++, to += width) {
+                    p[i] = to;
+                    V(gather)(slots, index + (size_t)i * n + begin, size, to);
                 }
                 V(many)(step->op, k, width, result, p);
                 memcpy(y + begin, result, size * 8);
@@ -430,7 +432,7 @@ static void V(narrow_outer)(const Step *s, const int32_t *p, double *rows, doubl
 }
 
 static void V(outer)(const Step *s, const int32_t *p, double *rows, double *sums, int lanes,
-                     int stride)
+                     int stride, double *columns)
 {
     if (s->n * s->k < MANY_PRODUCTS) {
         V(narrow_outer)(s, p, rows, sums, lanes, stride);
@@ -438,7 +440,7 @@ static void V(outer)(const Step *s, const int32_t *p, double *rows, double *sums
     }
     const int32_t *q = p + s->n, *places = q + s->k;
     size_t width = (s->k + WIDTH - 1) / WIDTH * WIDTH;
-    double *columns = scratch(GATHERED, width * lanes), found[TILE * 2 * WIDTH];
+    double found[TILE * 2 * WIDTH];
     for (int j = 0; j < (int)width; j++) {
         const double *row = rows + (size_t)q[j < s->k ? j : 0] * stride;
         for (int l = 0; l < lanes; l++) columns[l * width + j] = row[l];
@@ -461,7 +463,8 @@ static void V(outer)(const Step *s, const int32_t *p, double *rows, double *sums
 
 /* One block of `lanes` lanes; rows lie `stride` numbers apart. */
 static void V(run_rows)(const Step *step, const Step *end, const int32_t *indices,
-                        const double *slots, double *rows, double *sums, int lanes, int stride)
+                        const double *slots, double *rows, double *sums, int lanes, int stride,
+                        Room room)
 {
     int n = V(whole)(lanes); /* whole vectors: the lanes beyond are computed and left alone */
     for (; step < end; step++) {
@@ -470,10 +473,10 @@ static void V(run_rows)(const Step *step, const Step *end, const int32_t *indice
         if (step->op == LAYER) {
             V(layer)(step, index, slots, rows, n, stride);
         } else if (step->op == OUTER) {
-            V(outer)(step, index, rows, sums, lanes, stride);
+            V(outer)(step, index, rows, sums, lanes, stride, room.numbers);
         } else if (is_nary(step->op)) {
             int count = step->op == DOT ? 2 * step->k + 1 : step->k;
-            const double **p = scratch(POINTERS, count);
+            const double **p = room.end - count;
             for (int i = 0; i < step->n; i++, index += count, y += stride) {
                 for (int j = 0; j < count; j++) p[j] = rows + (size_t)index[j] * stride;
                 V(many)(step->op, step->k, n, y, p);

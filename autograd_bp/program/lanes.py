@@ -6,12 +6,13 @@ the kernel has one loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from autograd_bp.ops import IEEE, TABLE
+from autograd_bp.ops import IEEE, TABLE, Op
 from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, TILE, Plan
 from autograd_bp.program.reading import ArrayReading
@@ -50,8 +51,13 @@ def _reading() -> ArrayReading:
     )
 
 
-def evaluate(reading: ArrayReading, code: int, length: int, operands: Any) -> Any:
-    """One operation: operands of shape (n, count, …) give results of shape (n, …)."""
+def evaluate(
+    value: Callable[[Op], Callable[..., Any]], code: int, length: int, operands: Any
+) -> Any:
+    """One operation: operands of shape (n, count, …) give results of shape (n, …).
+
+    ``value(op)`` is the row as a function, as `ArrayReading.value` gives it.
+    """
     op = TABLE[code]
     groups: list[Any] = []
     start = 0
@@ -63,14 +69,13 @@ def evaluate(reading: ArrayReading, code: int, length: int, operands: Any) -> An
         groups.append(float(length))
         if length == 0:
             return operands[:, 0] if op.name == "dot" else np.zeros(operands[:, 0].shape)
-    return reading.value(op)(*groups)[:, 0]
+    return value(op)(*groups)[:, 0]
 
 
 def operand_count(code: int, length: int) -> int:
     """How many operands an operation takes whose sequences have this length."""
     op = TABLE[code]
-    sequences = sum(name.endswith("*") for name in op.operands)
-    return len(op.operands) - sequences + sequences * length
+    return len(op.operands) - op.sequences + op.sequences * length
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:
@@ -87,7 +92,7 @@ def run_slots(plan: Plan, slots: Floats) -> None:
                 continue
             count = operand_count(code, k)
             which = plan.indices[args : args + n * count].reshape(count, n).T
-            slots[out : out + n] = evaluate(_reading(), code, k, slots[which])
+            slots[out : out + n] = evaluate(_reading().value, code, k, slots[which])
 
 
 def product(operands: Any, n: int, m: int, k: int, matmul: Any = np.matmul) -> Any:
@@ -110,7 +115,7 @@ def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats
             else:
                 count = operand_count(code, k)
                 which = plan.indices[args : args + n * count].reshape(n, count)
-                rows[at : at + n] = evaluate(_reading(), code, k, rows[which])
+                rows[at : at + n] = evaluate(_reading().value, code, k, rows[which])
     if len(out):
         out[plan.output_row >= 0] = rows[plan.output_row[plan.output_row >= 0]]
 

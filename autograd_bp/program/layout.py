@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 
 from autograd_bp.program.instructions import Floats
-from autograd_bp.trees import flatten
-from autograd_bp.value import Value
+from autograd_bp.trees import flatten, is_array, number, of_reals, without_nodes
+from autograd_bp.value import Number, Value
 
-__all__ = ["Layout"]
+__all__ = ["HoldsValues", "Layout", "values_in", "without_values"]
 
 FLOAT64 = np.dtype(float)
+
+
+class HoldsValues(Exception):  # noqa: N818 (no error: the way on is another)
+    """Values stand where a row of numbers was to be read."""
 
 
 class Layout:
@@ -46,10 +50,20 @@ class Layout:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"example": []}
 
+    def numbers(self, tree: Any) -> list[Number]:
+        """The numbers and Values of an argument."""
+        flat = flatten(tree, self.name)
+        if flat.spec != self.spec or flat.shapes != self.shapes:
+            raise self.misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.spec}")
+        return flat.numbers
+
     def read(self, tree: Any, out: Floats) -> None:
-        """Write the numbers of an argument into ``out``, of shape (size,)."""
+        """Write the numbers of an argument into ``out``, of shape (size,).
+
+        Raises `HoldsValues` where a Value stands among them.
+        """
         if self.spec is None:
-            out[0] = _number(tree, self.name)
+            out[0] = tree if type(tree) is float else self.number_in(tree)
             return
         if (
             type(tree) is self._sequence
@@ -58,34 +72,33 @@ class Layout:
         ):
             out[:] = tree
             return
-        for leaf, (shape, start, stop) in zip(self._leaves(tree), self.parts, strict=True):
+        for leaf, (shape, start, stop) in zip(self.leaves(tree), self.parts, strict=True):
             if shape is None:
-                out[start] = leaf if type(leaf) is float else _number(leaf, self.name)
+                out[start] = leaf if type(leaf) is float else self.number_in(leaf)
             else:
-                array = _array(leaf, self.name)
-                if array.shape != shape:
-                    raise self._misfit(f"an array of shape {array.shape} in place of {shape}")
-                out[start:stop] = array.ravel()
+                out[start:stop] = self.array_in(leaf, shape).ravel()
 
-    def read_lanes(self, tree: Any) -> Floats:
+    def read_lanes(self, tree: Any, dtype: type = float) -> Any:
         """The numbers of an argument that may have a leading axis more than the example.
 
-        Without it, of shape (size,). With it, of shape (lanes, size).
+        Without it, of shape (size,). With it, of shape (lanes, size). Raises `HoldsValues` where
+        a Value stands among them, unless ``dtype`` is object.
         """
-        is_array = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
-        if self._shape is not None and (is_array or not _holds_values(tree)):
-            array = tree if is_array else _array(tree, self.name)
+        is_plain = type(tree) is np.ndarray and tree.dtype is FLOAT64  # the quickest to read
+        if self._shape is not None:
+            array = tree if is_plain else self._array(tree, dtype)
             shape = array.shape
+            # A view: reading the next argument may run code that gives this array another shape.
             if shape == self._shape:
-                return array if array.ndim == 1 else array.ravel()
+                return array[:] if array.ndim == 1 else array.ravel()
             if shape[1:] == self._shape and shape:
-                return array if array.ndim == 2 else array.reshape(shape[0], self.size)
-            raise self._misfit(
+                return array[:] if array.ndim == 2 else array.reshape(shape[0], self.size)
+            raise self.misfit(
                 f"an array of shape {array.shape}; for one sample it is {self._shape}, "
                 f"for n samples (n, {', '.join(map(str, self._shape))})"
             )
-        leaves = self._leaves(tree)
-        arrays = [_array(leaf, self.name) for leaf in leaves]
+        leaves = self.leaves(tree)
+        arrays = [self._array(leaf, dtype) for leaf in leaves]
         shapes = [() if shape is None else shape for shape in self.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
             return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
@@ -93,7 +106,7 @@ class Layout:
                  for a, s in zip(arrays, shapes, strict=True)}  # fmt: skip
         if len(lanes) != 1 or -1 in lanes:
             found = ", ".join(str(array.shape) for array in arrays)
-            raise self._misfit(f"leaves of shapes {found}; all or none have the lanes' axis")
+            raise self.misfit(f"leaves of shapes {found}; all or none have the lanes' axis")
         (n,) = lanes
         return np.concatenate([a.reshape(n, -1) for a in arrays], axis=1)
 
@@ -113,17 +126,74 @@ class Layout:
             return tuple(leaves)
         return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
 
-    def _leaves(self, tree: Any) -> list[Any]:
+    def leaves(self, tree: Any) -> list[Any]:
+        """The leaves of an argument, if it has the structure of the example."""
         if self.spec is None:
             return [tree]
         import optree
 
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
         if spec != self.spec:
-            raise self._misfit(f"{spec} in place of {self.spec}")
+            raise self.misfit(f"a {type(tree).__name__}, {spec}, in place of {self.spec}")
         return leaves
 
-    def _misfit(self, got: str) -> ValueError:
+    def number_in(self, leaf: Any) -> float:
+        """The leaf in the place of a number by itself."""
+        if is_array(leaf):
+            array = of_reals(leaf, self.name)
+            if array.shape:
+                raise self.misfit(f"an array of shape {array.shape} in place of a number")
+            leaf = array.item()
+        found = number(self._no_branch(leaf), self.name)
+        if isinstance(found, Value):
+            raise HoldsValues
+        return found
+
+    def array_in(self, leaf: Any, shape: tuple[int, ...]) -> Floats:
+        """The leaf in the place of an array of this shape."""
+        array: Floats = self._array(leaf)
+        if array.shape != shape:
+            raise self.misfit(f"an array of shape {array.shape} in place of {shape}")
+        return array
+
+    def _array(self, leaf: Any, dtype: type = float) -> Any:
+        """The leaf as an array: one, a number, or nested lists that are like one."""
+        if type(leaf) is np.ndarray and leaf.dtype is FLOAT64:
+            return leaf
+        array = of_reals(leaf if is_array(leaf) else self._of_lists(leaf), self.name)
+        if array.dtype == FLOAT64:
+            return array
+        numbers = [number(x, self.name) for x in array.ravel().tolist()]
+        if dtype is float and any(isinstance(x, Value) for x in numbers):
+            raise HoldsValues
+        row: Any = np.empty(len(numbers), dtype)
+        row[:] = numbers
+        return row.reshape(array.shape)
+
+    def _of_lists(self, tree: Any) -> Any:
+        """A number, or nested lists, as an array, all leaves looked at."""
+        if not isinstance(tree, (list, tuple)):
+            return np.asarray(number(self._no_branch(tree), self.name))
+        items: Any = tree
+        kinds = set(map(type, items))
+        while kinds and kinds <= {list, tuple}:
+            items = list(chain.from_iterable(items))
+            kinds = set(map(type, items))
+        if not kinds <= {float, int}:
+            flatten(items, self.name)
+        try:
+            return np.asarray(tree)
+        except ValueError:  # NumPy's of what is no array
+            raise self.misfit("nested lists of different lengths") from None
+
+    def _no_branch(self, leaf: Any) -> Any:
+        spec = _spec(leaf)
+        if spec is not None and not spec.is_leaf():
+            raise self.misfit(f"a {type(leaf).__name__} in place of a number")
+        return leaf
+
+    def misfit(self, got: str) -> ValueError:
+        """The error for an argument of another structure."""
         return ValueError(
             f"{self.name} must have the structure of the example that was traced; got {got}. "
             "Trace again for another structure, or use jit, which does so by itself."
@@ -156,23 +226,16 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _holds_values(tree: Any) -> bool:
-    """Whether the first leaf of nested lists is a Value."""
-    while isinstance(tree, (list, tuple)) and tree:
-        tree = tree[0]
-    return isinstance(tree, Value)
+def values_in(args: Sequence[Any]) -> list[Value]:
+    """The Values in arguments."""
+    flats = [flatten(arg, "argument") for arg in args if not _is_of_numbers(arg)]
+    return [x for flat in flats for x in flat.numbers if isinstance(x, Value)]
 
 
-def _number(x: Any, name: str) -> float:
-    return x.data if isinstance(x, Value) else float(flatten([x], name).numbers[0])
+def without_values(args: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments with the data of Values in their place."""
+    return tuple([arg if _is_of_numbers(arg) else without_nodes(arg) for arg in args])
 
 
-def _array(leaf: Any, name: str) -> Floats:
-    if isinstance(leaf, np.ndarray) and leaf.dtype == FLOAT64:
-        return leaf
-    array = np.asarray(leaf)
-    if array.dtype.kind not in "fiub":
-        numbers: Sequence[Any] = flatten(array if array.ndim else [leaf], name).numbers
-        data = [x.data if isinstance(x, Value) else x for x in numbers]
-        return np.array(data, float).reshape(array.shape)
-    return array.astype(float)
+def _is_of_numbers(arg: Any) -> bool:
+    return isinstance(arg, np.ndarray) and arg.dtype != object

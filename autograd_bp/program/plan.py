@@ -18,6 +18,7 @@ OUTER     sums[index[...]] += Σ over lanes p_i q_j, for n rows p and k rows q
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from autograd_bp.program.instructions import (
 )
 from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 
-__all__ = ["COPY", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
+__all__ = ["COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 TILE = 4  # neurons of a layer that are computed at once
@@ -43,6 +44,7 @@ NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
 IS_NARY = np.array([op.is_nary for op in TABLE])
+KEPT = os.cpu_count() or 1  # calls at a time whose memory is kept for later ones
 SMALL = 8  # n-ary instructions fewer than this are quicker one by one
 
 Step = tuple[int, int, int, int, int, int]
@@ -57,15 +59,22 @@ class Plan:
     outputs that are equal in all lanes, ``same_slots`` says where they stand; ``output_row``
     where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. ``is_native``
     says whether the compiled kernel has all of the operations. N-ary instructions fewer than
-    ``small`` are a step each.
+    ``small`` are a step each. `detach` and `attach` are left out unless it ``derives``.
     """
 
     def __init__(
-        self, program: Instructions, is_lane: Any, reduce: bool = False, small: int = SMALL
+        self,
+        program: Instructions,
+        is_lane: Any,
+        reduce: bool = False,
+        small: int = SMALL,
+        derives: bool = False,
     ) -> None:
-        program = program.bare()
+        if not derives:
+            program = program.bare()
         self.is_lane = np.asarray(is_lane, bool)
         self._spare: list[Floats] = []  # slots that no call is using
+        self.rooms: list[Floats] = []  # what the kernel works in, likewise
         self._index: list[Any] = []
         self._length = 0
         self._copies: Steps = []
@@ -100,7 +109,8 @@ class Plan:
 
     def give_back(self, slots: Floats) -> None:
         """Keep the slots for the next call. Calls in several threads get slots of their own."""
-        self._spare.append(slots)
+        if len(self._spare) < KEPT:
+            self._spare.append(slots)
 
     # --- slots ------------------------------------------------------------------------------------
 

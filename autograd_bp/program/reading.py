@@ -50,12 +50,15 @@ class ArrayReading:
         """Each ∂y/∂operand as a function of the operands, y and, for sequences, n."""
         return [self._function(op, d, True) for d in op.d]
 
+    def _parsed(self, text: str) -> ast.expr:
+        return selected(text)
+
     def _function(self, op: Op, text: str, with_result: bool) -> Callable[..., Any]:
         key = (op.name, text, with_result)
         if key not in self._compiled:
             names = [name.rstrip("*") for name in op.operands]
             names += ["y"] * with_result + ["n"] * op.is_nary
-            body = ast.unparse(selected(text))
+            body = ast.unparse(self._parsed(text))
             # The text is the project's own table, nothing from outside.
             self._compiled[key] = eval(f"lambda {', '.join(names)}: {body}", self._names)  # noqa: S307
         return self._compiled[key]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from functools import update_wrapper
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import optree
 
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.program import Program
 from autograd_bp.program.record import record
 from autograd_bp.program.simplify import collect_sums
+from autograd_bp.transforms import inside, is_inside
 from autograd_bp.trees import flatten
-from autograd_bp.value import Value, tracing
+from autograd_bp.value import Value, collect, is_tracing, recording, tracing
 
-__all__ = ["Jitted", "jit", "trace"]
+__all__ = ["argument_names", "name_of", "parameters", "trace", "traced"]
 
 
 def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Program:
@@ -28,7 +24,7 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     on fresh Values in their place. A Value in an example is itself the program's input. So the
     parameters of a model, which hide in a closure, become an argument:
     ``trace(lambda params, x: model(x), model.parameters(), x)``. Any other Value that f takes
-    from outside is a constant.
+    from outside is a constant, unless an enclosing transformation or trace made it.
 
     With ``optimize``, instructions are simplified; all of it is exact but for the order of
     sums (see `autograd_bp.program.simplify`). Without, they are as they were recorded.
@@ -44,7 +40,19 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     Traceback (most recent call last):
     TypeError: a branch (if, while, and, or, min, max) on a traced value: ...
     """
-    names = _names(f, len(examples))
+    return traced(
+        f, examples, argument_names(f, len(examples)), optimize, is_inside() or is_tracing()
+    )
+
+
+def traced(
+    f: Callable[..., Any],
+    examples: Sequence[Any],
+    names: Sequence[str],
+    optimize: bool,
+    captures: bool,
+) -> Program:
+    """What `trace` gives; where it ``captures``, no Value from outside is a constant."""
     arguments = [Layout(x, name) for x, name in zip(examples, names, strict=True)]
     inputs: list[Value] = []
     given = []
@@ -55,118 +63,34 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
         layout.example = []
     if len({id(x) for x in inputs}) < len(inputs):
         raise ValueError("the same Value stands twice among the examples; give it once")
-    with tracing():
+    made: list[Value] = []
+    with recording(), inside(True), collect(made), tracing():
         returned = f(*given)
     result = Layout(returned, "result")
-    program = record(inputs, result.example)
+    instructions, captured = record(inputs, result.example, made if captures else None)
     result.example = []
     if optimize:
-        program = collect_sums(program)
-    return Program(program, arguments, result, optimize)
+        instructions = collect_sums(instructions)
+    return Program(instructions, arguments, result, optimize, captured, name_of(f))
 
 
-def _names(f: Callable[..., Any], n: int) -> list[str]:
+def name_of(f: Any) -> str:
+    """What a function is called; a lambda is a program."""
+    name: str = getattr(f, "__name__", "program")
+    return "program" if name == "<lambda>" else name
+
+
+def argument_names(f: Callable[..., Any], n: int) -> list[str]:
     """What f calls its positional arguments."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):  # a builtin without a signature
-        parameters = []
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in positional][:n]
+    names = parameters(f)[:n]
     return names + [f"args[{i}]" for i in range(len(names), n)]
 
 
-def jit(f: Callable[..., Any], *, optimize: bool = True, cache_size: int = 64) -> Jitted:
-    """f as a function on numbers and NumPy arrays that runs compiled.
-
-    The first call with arguments of a new structure traces f; its program is kept for calls
-    to come. The ``cache_size`` last used programs are kept.
-
-    >>> from autograd_bp import exp
-    >>> @jit
-    ... def gaussian(x, width):
-    ...     return exp(-((x / width) ** 2))
-    >>> gaussian(0.0, 1.0), len(gaussian.programs)
-    (1.0, 1)
-    """
-    return Jitted(f, optimize, cache_size)
-
-
-class Jitted:
-    """What `jit` makes. ``programs`` are those in the cache, the last used one last."""
-
-    def __init__(self, f: Callable[..., Any], optimize: bool, cache_size: int) -> None:
-        if not callable(f):
-            raise TypeError(f"jit takes a function, got {f!r}")
-        if not isinstance(cache_size, int) or cache_size < 1:
-            raise ValueError(f"cache_size must be a whole number from 1 on, got {cache_size!r}")
-        self._f = f
-        self._optimize = optimize
-        self._cache_size = cache_size
-        self._programs: OrderedDict[Any, Program] = OrderedDict()
-        self._lock = threading.Lock()
-        update_wrapper(self, f)
-
-    def __call__(self, *args: Any) -> Any:
-        """f of the arguments; on Values a graph, as f itself gives."""
-        if _holds_values(args):
-            return self._f(*args)
-        return self.program(*args).value(*args)
-
-    def program(self, *args: Any) -> Program:
-        """The program for arguments of this structure: from the cache, or traced now."""
-        key = _structure(args)
-        with self._lock:
-            found = self._programs.get(key)
-            if found is not None:
-                self._programs.move_to_end(key)
-                return found
-        program = trace(self._f, *args, optimize=self._optimize)
-        with self._lock:
-            self._programs[key] = program
-            while len(self._programs) > self._cache_size:
-                self._programs.popitem(last=False)
-        return program
-
-    def value_and_grad(self, *args: Any, argnums: int = 0) -> tuple[Any, Any]:
-        """The value of f and its gradient; see `Program.value_and_grad`."""
-        return self.program(*args).value_and_grad(*args, argnums=argnums)
-
-    def __repr__(self) -> str:
-        name = getattr(self._f, "__qualname__", repr(self._f))
-        return f"<jit of {name}, programs: {len(self.programs)}>"
-
-    @property
-    def programs(self) -> list[Program]:
-        """The programs in the cache."""
-        with self._lock:
-            return list(self._programs.values())
-
-    def clear(self) -> None:
-        """Forget all programs."""
-        with self._lock:
-            self._programs.clear()
-
-
-def _structure(args: tuple[Any, ...]) -> Any:
-    if all(type(arg) is float for arg in args):
-        return len(args)
-    leaves, spec = _flattened(args)
-    return spec, tuple([getattr(leaf, "shape", None) for leaf in leaves])
-
-
-def _holds_values(args: tuple[Any, ...]) -> bool:
-    if all(type(arg) is float for arg in args):
-        return False
-    for leaf in _flattened(args)[0]:
-        if isinstance(leaf, Value):
-            return True
-        holds_objects = getattr(getattr(leaf, "dtype", None), "hasobject", False)
-        if holds_objects and any(isinstance(x, Value) for x in leaf.flat):
-            return True
-    return False
-
-
-def _flattened(args: Any) -> tuple[list[Any], Any]:
-    leaves, spec = optree.tree_flatten(args, none_is_leaf=True)
-    return leaves, spec
+def parameters(f: Callable[..., Any]) -> list[str]:
+    """The parameters that can be given by position."""
+    try:
+        found = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):  # a builtin without a signature
+        return []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in found if p.kind in positional]

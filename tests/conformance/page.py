@@ -6,7 +6,7 @@ from collections import Counter
 from autograd_bp.ops import CODES, IEEE, TABLE
 
 from .cases import KINDS, ROWS, all_cases
-from .verdict import BOUNDS, LIMITS, numbers, problems, truths
+from .verdict import BOUNDS, LIMITS, numbers, problems, truth
 from .ways import WAYS
 
 HEAD = """# Conformance
@@ -64,7 +64,7 @@ def _rows():
     yield "| --- | --- | " + "---: | " * (len(KINDS) + 1)
     inside, outside = Counter(), Counter()
     for case in all_cases():
-        if truths()[repr(case)].inside:
+        if truth(case).inside:
             inside[case.name, case.kind] += 1
         else:
             outside[case.name] += 1

@@ -48,16 +48,20 @@ LIMITS = {
 }  # fmt: skip
 
 
-@cache
-def truths():
-    return {repr(case): expected(case) for case in all_cases()}
+_TRUTHS = {}
+
+
+def truth(case):
+    """Kept by what is written: -0.0 equals 0.0, and NaN nothing."""
+    if repr(case) not in _TRUTHS:
+        _TRUTHS[repr(case)] = expected(case)
+    return _TRUTHS[repr(case)]
 
 
 def numbers(way):
     """How many numbers of each case a way gives that something is asked of."""
-    cases = all_cases()
-    for case, (value, partials) in zip(cases, results(way), strict=True):
-        true = truths()[repr(case)]
+    for case, (value, partials) in zip(all_cases(), results(way), strict=True):
+        true = truth(case)
         asked = [true.value.y is not None or not true.inside]
         asked += [
             t.y is not None and d is not None for t, d in zip(true.partials, partials, strict=True)
@@ -70,13 +74,12 @@ def results(way):
     return WAYS[way](all_cases())
 
 
-def problems(way):
-    """What is wrong, as (case, what, got, true)."""
-    cases = all_cases()
-    for case, (value, partials) in zip(cases, results(way), strict=True):
-        true = truths()[repr(case)]
-        if value is None:
+def problems(way, name=None):
+    """What is wrong, as (case, what, got, true); of all operations, or of one."""
+    for case, (value, partials) in zip(all_cases(), results(way), strict=True):
+        if value is None or name not in (None, case.name):
             continue
+        true = truth(case)
         if not true.inside:
             right = isinstance(value, Exception) if way in GRAPHS else not math.isfinite(value)
             right |= case.name == "**" and value == 0.0 and case.flat[0] == -math.inf  # as in C

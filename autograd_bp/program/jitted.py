@@ -1,0 +1,163 @@
+"""`jit`: a function that is traced once for each structure of its arguments."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import update_wrapper
+from types import MethodType
+from typing import Any
+
+from autograd_bp.program.arguments import Given, Same, Static
+from autograd_bp.program.program import Program
+from autograd_bp.program.trace import name_of, traced
+from autograd_bp.transforms import is_inside
+from autograd_bp.value import Value, is_tracing
+
+__all__ = ["Jitted", "jit"]
+
+
+def jit(
+    f: Callable[..., Any],
+    *,
+    optimize: bool = True,
+    cache_size: int = 64,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Iterable[str] = (),
+) -> Jitted:
+    """f as a function on numbers and NumPy arrays that runs compiled.
+
+    The first call with arguments of a new structure traces f; its program is kept for calls
+    to come. The ``cache_size`` last used programs are kept. None, bools, strings, bytes and
+    enums in the arguments are static: f sees them as they are, and there is a program for each.
+    So are, whatever they are, the arguments that ``static_argnums`` and ``static_argnames``
+    name; these must be hashable. The object of a method is static too.
+
+    On Values, and where f takes Values from outside, the result is a graph, as that of f: one
+    node for each number. See `Program`. Plain numbers from outside are constants.
+
+    >>> from autograd_bp import exp
+    >>> @jit
+    ... def gaussian(x, width):
+    ...     return exp(-((x / width) ** 2))
+    >>> gaussian(0.0, 1.0), len(gaussian.programs)
+    (1.0, 1)
+    """
+    return Jitted(f, optimize, cache_size, static_argnums, static_argnames)
+
+
+class Jitted:
+    """What `jit` makes. ``programs`` are those in the cache, the last used one last."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        optimize: bool = True,
+        cache_size: int = 64,
+        static_argnums: int | Sequence[int] = (),
+        static_argnames: str | Iterable[str] = (),
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"jit takes a function, got {f!r}")
+        if not isinstance(cache_size, int) or cache_size < 1:
+            raise ValueError(f"cache_size must be a whole number from 1 on, got {cache_size!r}")
+        self._f = f
+        self._options = optimize, cache_size, static_argnums, static_argnames
+        self._static = Static(f, static_argnums, static_argnames)
+        self._owner: Same | None = None  # the object, of a method
+        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        self._lock = threading.Lock()
+        update_wrapper(self, f, updated=())  # not the fields of another one
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """f of the arguments; on Values a graph, as f itself gives."""
+        if is_tracing():  # the trace around it takes in what f does
+            return self._f(*args, **kwargs)
+        call = self._arguments(args, kwargs)
+        program = self._program(call)
+        return program.value(*call.dynamic) if call.leaves is None else program.of(call.leaves)
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for arguments of this structure: from the cache, or traced now.
+
+        Its arguments are those that are not static, first the positional ones, then the others
+        by name. As in `trace`, leaves that are given here may stand in f for the inputs.
+        """
+        return self._program(self._arguments(args, kwargs, by_identity=True))
+
+    def value_and_grad(
+        self, *args: Any, argnums: int | Sequence[int] = 0, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        """The value of f and its gradient; see `Program.value_and_grad`."""
+        call = self._arguments(args, kwargs, by_identity=True)
+        program = self._program(call)
+        value, grad = program.value_and_grad(*call.dynamic, argnums=call.positions(argnums))
+        return value, call.gradient(argnums, grad)
+
+    def _arguments(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False
+    ) -> Given:
+        return Given(self._f, self._owner, args, kwargs, self._static, by_identity)
+
+    def _program(self, call: Given) -> Program:
+        with self._lock:
+            found = self._programs.get(call.key)
+            if found is not None:
+                self._programs.move_to_end(call.key)
+                return found
+        optimize, cache_size, *_ = self._options
+        program = traced(*call.example(), optimize, captures=True)
+        program.name = name_of(self._f)
+        if _outlive(program.captured):
+            with self._lock:
+                self._programs[call.key] = program
+                while len(self._programs) > cache_size:
+                    self._programs.popitem(last=False)
+        return program
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Jitted:
+        """The method of an object: it shares the cache, in which the object has its programs."""
+        if instance is None or isinstance(self._f, staticmethod):
+            return self
+        bound = object.__new__(Jitted)
+        bound.__dict__.update(self.__dict__)
+        bound._f = MethodType(self._f, instance)
+        bound._owner = Same(instance)
+        bound._static = self._static.of_method()
+        return bound
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if isinstance(self._f, MethodType):
+            return getattr, (self._f.__self__, self._f.__name__)
+        name = getattr(self._f, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self._f, "__module__", ""))
+        in_main = found is sys.modules.get("__main__")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        # By its name, as functions are pickled; but cloudpickle takes along what is in __main__.
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if found is self and not (in_main and caller.startswith("cloudpickle")):
+            return name
+        return Jitted, (self._f, *self._options)
+
+    def __repr__(self) -> str:
+        name = getattr(self._f, "__qualname__", repr(self._f))
+        return f"<jit of {name}, programs: {len(self.programs)}>"
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs in the cache."""
+        with self._lock:
+            return list(self._programs.values())
+
+    def clear(self) -> None:
+        """Forget all programs."""
+        with self._lock:
+            self._programs.clear()
+
+
+def _outlive(captured: Sequence[Value]) -> bool:
+    """Whether the function takes the same Values in its next call: no transformation made them."""
+    return not captured or (not is_inside() and all(x.is_leaf for x in captured))

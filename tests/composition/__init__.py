@@ -1,0 +1,1 @@
+"""The composition suite: every verb on what every verb makes, in every context, in every order."""

@@ -1,0 +1,19 @@
+"""``python -m tests.composition [--write]``: print the page, or write docs/composition.md."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+if __name__ == "__main__":
+    from autograd_bp.files import write_whole
+    from composition.page import cells, render
+    from composition.verdict import RAW, SILENT, worst
+
+    if "--write" in sys.argv[1:]:
+        write_whole(ROOT / "docs" / "composition.md", render().encode())
+    else:
+        sys.stdout.write(render())
+    wrong = [cell for cell, verdicts in cells() if worst(verdicts).mark in (RAW, SILENT)]
+    sys.exit(bool(wrong))

@@ -1,0 +1,60 @@
+"""A part of the table, other cells for each pair: none is silent, or worse than the page says.
+
+The whole of it takes minutes; `make composition` looks at all cells.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from composition.cases import CONTEXTS, GROUPS, IN_TRIPLES, MODES, pairs, some, triples
+from composition.page import heading
+from composition.verbs import CC, VERBS
+from composition.verdict import ORDER, RAW, SILENT, judge, worst
+
+PAGE = Path(__file__).parents[2] / "docs" / "composition.md"
+
+pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler on this machine")
+
+
+@cache
+def published():
+    """The page's marks, by mode, group of contexts, outer and inner verb."""
+    found = {}
+    lines = iter(PAGE.read_text("utf-8").splitlines())
+    headings = {heading(mode, group): (mode, group) for mode in MODES for group in GROUPS}
+    for line in lines:
+        if line in headings:
+            next(lines)
+            columns = next(lines).strip("| ").split(" | ")[1:]
+            next(lines)
+            while (row := next(lines)).startswith("|"):
+                outer, *marks = row.strip("| ").split(" | ")
+                for inner, mark in zip(columns, marks, strict=True):
+                    found[*headings[line], outer, inner] = mark
+    return found
+
+
+def _failures(cells):
+    for cell in cells:
+        verdict = worst(judge(cell))
+        where = f"{' ∘ '.join(cell.verbs)}, {cell.mode}, {cell.context}, {cell.function.name}"
+        if verdict.mark in (RAW, SILENT):
+            yield f"{where}: {verdict.what}"
+        elif len(cell.verbs) == 2:
+            page = published()[cell.mode, CONTEXTS[cell.context].group, *cell.verbs]
+            if ORDER.index(verdict.mark) > ORDER.index(page):
+                yield f"{where}: {page} on the page, but now {verdict.what}"
+
+
+@pytest.mark.parametrize("outer", VERBS)
+def test_pairs(outer):
+    failures = list(_failures(some(pairs(outer))))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("outer", IN_TRIPLES)
+def test_triples(outer):
+    failures = list(_failures(list(triples(outer))[:: len(IN_TRIPLES) - 1]))
+    assert not failures, "\n".join(failures)

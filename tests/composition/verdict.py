@@ -1,0 +1,105 @@
+"""Whether a cell is right, raises and names the way out, or neither."""
+
+import contextvars
+import math
+import re
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import autograd_bp
+from autograd_bp import Value
+
+from .cases import CONTEXTS, Cell, pairs, tower, triples
+from .functions import flat, value_of
+from .verbs import VERBS
+
+OURS = Path(autograd_bp.__file__).parent.as_posix()
+CLOSE = 1e-9
+RIGHT, ERROR, RAW, SILENT = "✓", "!", "?", "✗"
+ORDER = [RIGHT, ERROR, RAW, SILENT]
+"""From good to bad. RAW is an error that is not ours, or that names no way out."""
+
+WAY_OUT = re.compile(
+    r"\b(use|write|give|pass|call|take|make|trace|return|must|wrap|move|see|compute|keep|read|"
+    r"leave|detach|open|run|iterate)s?\b",
+    re.IGNORECASE,
+)
+
+
+class Verdict(NamedTuple):
+    """``what`` was wrong, or the error's message."""
+
+    mark: str
+    what: str = ""
+
+
+def judge(cell: Cell) -> list[Verdict]:
+    """Of each call: in the context at one point, at another, and at the first again without."""
+    return contextvars.copy_context().run(_judge, cell)
+
+
+def _judge(cell):
+    context = CONTEXTS[cell.context]
+    made, bottom, point = tower(cell.verbs, cell.function, cell.mode, context)
+    n = len(made.by)
+    calls = [
+        (context.around, context.off, cell.function.a),
+        (context.around, context.off, cell.function.b),
+    ]
+    if cell.context.startswith("within"):
+        calls.append((lambda thunk: thunk(), False, cell.function.a))
+    verdicts = []
+    for around, off, at in calls:
+        x = at[:n]
+        true = [value_of(p, bottom, point(x)) for p in (made.off if off else made.on)]
+        try:
+            got = around(lambda x=x: made.call(*made.arguments(x)))
+        except Exception as error:
+            verdicts.append(_of_error(error, cell))
+        else:
+            verdicts.append(_of_result(got, true, VERBS[cell.verbs[0]].plain))
+    return verdicts
+
+
+def _of_result(got, true, plain):
+    numbers = flat(got)
+    if plain and any(isinstance(x, Value) for x in numbers):
+        return Verdict(SILENT, f"a Value where a number should be: {got!r:.60}")
+    numbers = [x.data if isinstance(x, Value) else x for x in numbers]
+    if len(numbers) == len(true) and all(map(_is_close, numbers, true)):
+        return Verdict(RIGHT)
+    return Verdict(SILENT, f"{_shown(numbers)}, in truth {_shown(true)}")
+
+
+def _is_close(x, y):
+    return math.isfinite(x) and abs(x - y) <= CLOSE * abs(y) + 1e-12
+
+
+def _shown(numbers):
+    shown = ", ".join(f"{x:.6g}" if isinstance(x, float) else f"{x!r:.30}" for x in numbers[:4])
+    return f"[{shown}{', …' if len(numbers) > 4 else ''}]" if len(numbers) != 1 else shown
+
+
+def _of_error(error, cell):
+    own = traceback.extract_tb(error.__traceback__)[-1].filename
+    text = f"{type(error).__name__}: {error}"
+    kinds = (TypeError, ValueError, RuntimeError, AttributeError)
+    is_ours = own.startswith((OURS, "autograd_bp/")) and isinstance(error, kinds)
+    return Verdict(ERROR if is_ours and WAY_OUT.search(str(error)) else RAW, text)
+
+
+def worst(verdicts):
+    return max(verdicts, key=lambda verdict: ORDER.index(verdict.mark))
+
+
+@cache
+def of_pairs(outer):
+    """All cells of pairs with this outer verb, and their verdicts."""
+    return [(cell, judge(cell)) for cell in pairs(outer)]
+
+
+@cache
+def of_triples(outer):
+    return [(cell, judge(cell)) for cell in triples(outer)]

@@ -1,0 +1,135 @@
+/* malloc and its kin with a number of calls after which they fail, for tests/oom.py. Loaded before the
+   C library, and imported by Python as a module. It needs glibc, whose own functions it calls.
+
+   NumPy 2.4 does not bear it that Python has no memory for the objects that NumPy asks it for: its
+   sums read a null pointer. So of NumPy's only the arrays' own memory fails. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <link.h>
+#include <stdatomic.h>
+
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+void __libc_free(void *);
+
+static atomic_long armed, forever, left, refused, live;
+
+static uintptr_t numpy, numpy_end;
+
+static int find_numpy(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    if (!strstr(info->dlpi_name, "_multiarray_umath")) return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        uintptr_t end = begin + info->dlpi_phdr[i].p_memsz;
+        if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
+        if (!numpy || begin < numpy) numpy = begin;
+        if (end > numpy_end) numpy_end = end;
+    }
+    return 1;
+}
+
+static int is_numpys(void *address)
+{
+    return (uintptr_t)address >= numpy && (uintptr_t)address < numpy_end;
+}
+
+/* Whether NumPy is being run, up to so many calls above; the first of them are ours and malloc's. */
+static int in_numpy(void)
+{
+    void *calls[20];
+    int n = backtrace(calls, 20);
+    for (int i = 3; i < n; i++)
+        if (is_numpys(calls[i])) return 1;
+    return 0;
+}
+
+static int fails(void *caller)
+{
+    if (!atomic_load(&armed) || (!is_numpys(caller) && in_numpy())) return 0;
+    long n = atomic_fetch_sub(&left, 1);
+    if (n > 0 || (n < 0 && !atomic_load(&forever))) return 0;
+    atomic_fetch_add(&refused, 1);
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *block)
+{
+    if (block) atomic_fetch_add(&live, 1);
+    return block;
+}
+
+void *malloc(size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_malloc(size)); }
+void *calloc(size_t n, size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_calloc(n, size)); }
+void *memalign(size_t to, size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_memalign(to, size)); }
+void *aligned_alloc(size_t to, size_t size) { return memalign(to, size); }
+
+int posix_memalign(void **block, size_t to, size_t size)
+{
+    void *found = memalign(to, size);
+    if (!found) return ENOMEM;
+    *block = found;
+    return 0;
+}
+
+void *realloc(void *block, size_t size)
+{
+    if (fails(__builtin_return_address(0))) return NULL;
+    void *moved = __libc_realloc(block, size);
+    if (block && !size) atomic_fetch_sub(&live, 1);
+    if (!block) counted(moved);
+    return moved;
+}
+
+void free(void *block)
+{
+    if (block) atomic_fetch_sub(&live, 1);
+    __libc_free(block);
+}
+
+/* fail_after(n): allocation n, counted from 0, fails; if n < 0, number -1 - n and all after it. */
+static PyObject *fail_after(PyObject *self, PyObject *number)
+{
+    long n = PyLong_AsLong(number);
+    if (!numpy) dl_iterate_phdr(find_numpy, NULL);
+    in_numpy(); /* which loads a library when it is first called */
+    if (n == -1 && PyErr_Occurred()) return NULL;
+    atomic_store(&refused, 0);
+    atomic_store(&forever, n < 0);
+    atomic_store(&left, n < 0 ? -1 - n : n);
+    atomic_store(&armed, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *fail_no_more(PyObject *self, PyObject *unused)
+{
+    atomic_store(&armed, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *refusals(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromLong(atomic_load(&refused));
+}
+
+static PyObject *blocks(PyObject *self, PyObject *unused)
+{
+    return PyLong_FromLong(atomic_load(&live));
+}
+
+static PyMethodDef methods[] = {
+    {"fail_after", fail_after, METH_O, NULL},
+    {"fail_no_more", fail_no_more, METH_NOARGS, NULL},
+    {"refusals", refusals, METH_NOARGS, NULL},
+    {"blocks", blocks, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "failing_malloc", NULL, -1, methods};
+
+PyMODINIT_FUNC PyInit_failing_malloc(void) { return PyModule_Create(&module); }
