@@ -10,7 +10,7 @@ PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autog
 SUITE := $(BIN)/python -m pytest -n auto --dist worksteal tests
 
 .PHONY: help demo test test-all test-interpreted test-fallback wheel coverage fuzz conformance \
-	mutation example-operation sanitize valgrind oom lint hooks bench readme docs bench-pages clean
+	composition mutation example-operation sanitize valgrind oom lint hooks bench readme docs bench-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -36,6 +36,9 @@ fuzz: $(VENV)/.dev  ## random sequences over the public surface, 20000 of them
 
 conformance: $(VENV)/.dev  ## make docs/conformance.md anew
 	$(BIN)/python -m tests.conformance --write
+
+composition: $(VENV)/.dev  ## every verb on what every verb makes; docs/composition.md anew, in minutes
+	$(BIN)/python -m tests.composition --write
 
 mutation: $(VENV)/.mutation  ## wrong engines that the tests must find; make docs/mutation.md anew
 	$(BIN)/python -m tests.mutation --write

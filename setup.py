@@ -14,10 +14,10 @@ HEADERS = "build/headers"
 ROWS = ["autograd_bp/ops.py", "autograd_bp/program/c_text.py"]  # what they are written from
 JOBS = int(os.environ.get("AUTOGRAD_BP_JOBS", os.cpu_count() or 1))
 
-# How much each module gains from the compiler's effort. -O3 takes half as long again as -O2, and
-# brings nothing where the work is calls into Python and looks at memory. Those that take longest
-# come first, so that no core waits for one of them at the end.
-EFFORT = {"value": "-O3", "tape": "-O2", "program.simplify": "-O2", "program.record": "-O2"}
+# How much each module gains from the compiler's effort. Tracing is calls into Python and looks at
+# memory: with -O1 it takes 2 % more instructions than with -O3, and a third of the time to compile.
+# Those that take longest come first, so that no core waits for one of them at the end.
+EFFORT = {"value": "-O3", "tape": "-O2", "program.simplify": "-O1", "program.record": "-O1"}
 
 
 def write_headers() -> None:
@@ -27,16 +27,6 @@ def write_headers() -> None:
     environment = {**os.environ, "AUTOGRAD_BP_INTERPRETED": "1", "PYTHONPATH": here}
     command = [sys.executable, "autograd_bp/program/c_text.py", HEADERS]
     subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
-
-
-def flags(*own: str) -> list[str]:
-    """What the compiler of every module is told, besides what is its own."""
-    if os.name == "nt":
-        return []
-    # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
-    wanted = "-g" in os.environ.get("CFLAGS", "").split()
-    # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
-    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
 
 
 def mend(source: Path) -> None:
@@ -49,6 +39,16 @@ def mend(source: Path) -> None:
         given = given.replace(name + body, name + once)
     if given != source.read_text(encoding="utf-8"):
         source.write_text(given, encoding="utf-8")
+
+
+def flags(*own: str) -> list[str]:
+    """What the compiler of every module is told, besides what is its own."""
+    if os.name == "nt":
+        return []
+    # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
+    wanted = "-g" in os.environ.get("CFLAGS", "").split()
+    # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
+    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
 
 
 def kernel() -> Extension:

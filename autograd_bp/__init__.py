@@ -31,12 +31,13 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not 
 
 from autograd_bp import functions as _functions
 from autograd_bp.check import check_grads
+from autograd_bp.context import no_grad, scope, watch
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
 from autograd_bp.draw import draw
 from autograd_bp.explain import explain
 from autograd_bp.functions import *  # noqa: F403
-from autograd_bp.graph import scope, topological_order
+from autograd_bp.graph import topological_order
 from autograd_bp.steps import steps
 from autograd_bp.transforms import (
     grad,
@@ -55,11 +56,9 @@ from autograd_bp.value import (
     dot,
     logsumexp,
     mean,
-    no_grad,
     norm,
     softmax,
     sum_of,
-    watch,
     zero_grad,
 )
 

@@ -77,8 +77,11 @@ def pass_aside(
         details = node._details
         if details is not None and details.hooks:
             g = sums[id(node)] = run_hooks(node, g)
+        if g == 0.0:  # it carries nothing, whatever the local derivatives
+            continue
+        finite = g - g == 0.0  # else a local derivative of 0 carries nothing, either
         x = node._a
-        if x is not None:
+        if x is not None and (finite or node._da):
             key = id(x)
             if key in sums:
                 sums[key] += g * node._da
@@ -86,7 +89,7 @@ def pass_aside(
                 leaves.append(x)
                 parts.append(g * node._da)
         x = node._b
-        if x is not None:
+        if x is not None and (finite or node._db):
             key = id(x)
             if key in sums:
                 sums[key] += g * node._db
@@ -97,7 +100,7 @@ def pass_aside(
             for x, rate in zip(
                 (*details.operands, *details.others), details.partials, strict=False
             ):
-                if type(x) is float:
+                if type(x) is float or not (finite or rate):
                     continue
                 key = id(x)
                 if key in sums:
@@ -115,9 +118,7 @@ def pass_aside(
     objects = chain(details, nodes, leaves)
     names = chain(repeat("grad_node", len(details)), repeat("_grad"))
     grads = [sums[id(node)] for node in nodes]
-    totals = map(
-        add, parts, map(getattr, leaves, repeat("_grad"))
-    )  # each made when it is asked for
+    totals = map(add, parts, map(getattr, leaves, repeat("_grad")))  # made one by one, then
     deque(map(setattr, objects, names, chain(repeat(None, len(details)), grads, totals)), 0)
     del old
 

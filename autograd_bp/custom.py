@@ -12,17 +12,19 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from autograd_bp.context import collect, inside, is_inside, on_numbers, recording
 from autograd_bp.tape import Tape, condense
-from autograd_bp.transforms import grad, inside, is_inside, jvp, on_numbers, pull_back
+from autograd_bp.transforms import grad, jvp, pull_back
 from autograd_bp.trees import Flat, flatten
 from autograd_bp.value import (
     Number,
     Value,
+    _number,
     apply,
-    collect,
     derivative_watchers,
+    is_symbolic,
     is_tracing,
-    recording,
+    peek,
     restore,
 )
 
@@ -55,7 +57,7 @@ class Rule:
 
 
 def _numbers(operands: Sequence[Number]) -> list[float]:
-    return [x.data if isinstance(x, Value) else Value(x).data for x in operands]
+    return [peek(x) for x in operands]
 
 
 def _name_of(f: Callable[..., Any], otherwise: str) -> str:
@@ -64,7 +66,7 @@ def _name_of(f: Callable[..., Any], otherwise: str) -> str:
 
 
 def _result(rule: Rule, operands: Sequence[Any], y: Any) -> Any:
-    y = Value(y).data  # a real number, or an error that says so
+    y = _number(y, "the result")  # a real number, or an error that says so
     if not any(isinstance(x, Value) for x in operands):
         return y
     with on_numbers():
@@ -76,7 +78,10 @@ def _result(rule: Rule, operands: Sequence[Any], y: Any) -> Any:
         )
     pairs = zip(partials, operands, strict=True)
     return restore(
-        rule, tuple(operands), y, [Value(d).data for d, x in pairs if isinstance(x, Value)]
+        rule,
+        tuple(operands),
+        y,
+        [_number(d, "a derivative") for d, x in pairs if isinstance(x, Value)],
     )
 
 
@@ -95,10 +100,6 @@ def _traced(rule: Rule, f: Callable[..., Any], operands: Sequence[Any]) -> Any:
         if isinstance(x, Value):
             y = apply("attach", y, d, x)
     return y
-
-
-def _is_traced(operands: Sequence[Any]) -> bool:
-    return is_tracing() and any(isinstance(x, Value) for x in operands)
 
 
 def custom(
@@ -127,7 +128,7 @@ def custom(
 
     @wraps(f)
     def operation(*operands: Number) -> Any:
-        if _is_traced(operands):
+        if is_symbolic(*operands):
             return _traced(rule, f, operands)
         return _result(rule, operands, f(*_numbers(operands)))
 
@@ -168,10 +169,10 @@ def implicit(
     rule = Rule(name or _name_of(residual, "implicit"), derivatives)
 
     def operation(*operands: Number) -> Any:
-        if _is_traced(operands):
+        if is_symbolic(*operands):
             return _traced(rule, solve, operands)
         numbers = _numbers(operands)
-        y = Value(solve(*numbers)).data
+        y = _number(solve(*numbers), "the result of solve")
         with on_numbers():
             _check_root(residual, y, numbers)
         return _result(rule, operands, y)
@@ -180,7 +181,7 @@ def implicit(
 
 
 def _check_root(residual: Callable[..., Any], y: float, operands: Sequence[float]) -> None:
-    r = Value(residual(y, *operands)).data
+    r = _number(residual(y, *operands), "the residual")
     slope = grad(residual)(y, *operands)
     if slope == 0.0 or not math.isfinite(slope):
         raise ValueError(
@@ -234,10 +235,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return results, [y for k, y in computed.items() if k in inner], made
 
         results, outputs, made = run()
+        if any(map(is_symbolic, outputs)):  # traced in another thread
+            return results.build(results.numbers)
         new: dict[int, Value] = {}
         for k, y in enumerate(outputs):
             base, row = condense(made, y)
-            new[id(y)] = restore(_Condensed(f, k, run), tuple(base), y.data, row, y.label)
+            new[id(y)] = restore(_Condensed(f, k, run), tuple(base), peek(y), row, y.label)
         return results.build([new.get(id(y), y) for y in results.numbers])
 
     return condensed
@@ -262,7 +265,7 @@ class _Condensed(Rule):
             _, outputs, made = self._run()
         again = outputs[self._k] if self._k < len(outputs) else None
         base = condense(made, again)[0] if again is not None else []
-        if again is None or len(base) != len(operands) or repr(again.data) != repr(y):
+        if again is None or len(base) != len(operands) or repr(peek(again)) != repr(y):
             raise RuntimeError(
                 f"{self.name} was run again for a derivative of higher order, and did not do the "
                 f"same: its result is {again!r} where it was {y!r}. A function for checkpoint must "
@@ -276,7 +279,7 @@ class _Condensed(Rule):
 
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
         nodes = [x for x in operands if isinstance(x, Value)]
-        return pull_back(nodes, [self._again(operands, y.data)], [1.0], cut=True)
+        return pull_back(nodes, [self._again(operands, peek(y))], [1.0], cut=True)
 
     def rates(
         self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float

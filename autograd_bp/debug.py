@@ -7,30 +7,30 @@ import math
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from autograd_bp.context import Context, Effect, State
 from autograd_bp.graph import topological_order
+from autograd_bp.ops import carry
 from autograd_bp.text import printable
 from autograd_bp.transforms import deriving
-from autograd_bp.value import Value, _nodes, compiled, watch, watch_derivatives
+from autograd_bp.value import Value, _nodes, compiled, is_symbolic
 
 __all__ = ["GraphInfo", "detect_anomaly", "graph_info", "warn_missing_gradients"]
 
 _OWN_FOLDERS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "nn"))
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+class detect_anomaly(Context):  # noqa: N801 (used as a function is)
     """Within it, the first operation that makes a NaN or an infinity raises FloatingPointError.
 
     Forward: an operation that makes a NaN of numbers that are none, or an infinity of finite
     ones. Backward (and in forward mode): a node with a finite gradient that hands on one that is
     not finite; in `Value.backward` and in all transformations. The message names the operation, the
     label, the numbers, and the line of your source that made the node. Operations are slower
-    meanwhile.
+    meanwhile. In a function that is traced nothing is looked at: numbers there are examples.
 
     >>> x = Value(1e200, "x")
     >>> with detect_anomaly():  # doctest: +ELLIPSIS
@@ -38,6 +38,12 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: * made inf out of 1e+200 ('x'), 1e+200 ('x')...
     """
+
+    def _begin(self) -> Effect:
+        return _look_for_anomalies()
+
+
+def _look_for_anomalies() -> Effect:
     lines: dict[int, str] = {}  # by identity: where each node was made
 
     def forward(node: Value) -> None:
@@ -46,6 +52,8 @@ def detect_anomaly() -> Iterator[None]:
             lines[id(node)] = lines.get(id(of), "")
             return
         lines[id(node)] = _users_line()
+        if is_symbolic(node):
+            return
         numbers = [x.data if isinstance(x, Value) else x for x in node.operands]
         # Only the first: infinities that were given may rightly make others.
         new_nan = math.isnan(node.data) and not any(map(math.isnan, numbers))
@@ -56,7 +64,9 @@ def detect_anomaly() -> Iterator[None]:
     def derivative(
         node: Value, operand: Value, rate: float, d: float, is_forward: bool = False
     ) -> None:
-        if math.isfinite(rate) and not math.isfinite(rate * d):
+        if is_symbolic(node):
+            return
+        if math.isfinite(rate) and not math.isfinite(carry(rate, d)):
             op = printable(node.op)
             sweep = "forward" if is_forward else "backward"
             whose = "the tangent of its operand" if is_forward else "its gradient"
@@ -66,8 +76,11 @@ def detect_anomaly() -> Iterator[None]:
                 f"{lines.get(id(node), '')}"
             )
 
-    with watch(forward), watch_derivatives(derivative):
-        yield
+    def effect(state: State) -> None:
+        state.watchers = (*state.watchers, forward)
+        state.derivative_watchers = (*state.derivative_watchers, derivative)
+
+    return effect
 
 
 def _described(node: Value) -> str:

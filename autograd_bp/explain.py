@@ -34,6 +34,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autograd_bp.graph import topological_order
+from autograd_bp.ops import carry
 from autograd_bp.value import Value
 
 __all__ = ["Explanation", "Term", "explain"]
@@ -241,7 +242,7 @@ def _consumers(node: Value, order: list[Value]) -> tuple[float, list[Term]]:
             break
         local = 0.0
         for parent, d in zip(out.parents, out.local_grads, strict=True):
-            grads[parent] = grads.get(parent, 0.0) + grads[out] * d
+            grads[parent] = grads.get(parent, 0.0) + carry(grads[out], d)
             if parent is node:
                 local += d
         if node in out.parents:

@@ -14,7 +14,7 @@ from typing import Any
 
 from autograd_bp.ops import CODES, TABLE, Op
 
-__all__ = ["Expressions", "rate"]
+__all__ = ["Expressions", "plain", "rate"]
 
 # The names by which expressions call the rows whose own names are no identifiers.
 _ROW_OF_FUNCTION = {"pow": "**"}
@@ -23,8 +23,9 @@ _ROW_OF_FUNCTION = {"pow": "**"}
 class Expressions:
     """Parses, differentiates and compiles expressions, given what their names stand for."""
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, Any], calls: bool = False) -> None:
         self._names = dict(names)
+        self._calls = calls  # whether branches and comparisons become calls: see `selected`
 
     def parse(self, text: str, constants: Collection[str] = ()) -> ast.expr:
         """The expression with ``constant(b)`` decided: whether b is among the constants."""
@@ -37,6 +38,10 @@ class Expressions:
                 return node
 
         tree: ast.Expression = Decide().visit(ast.parse(text, mode="eval"))
+        if self._calls:
+            from autograd_bp.program.reading import selected
+
+            return selected(ast.unparse(tree))
         return tree.body
 
     def function(self, body: ast.expr, names: Collection[str], each: bool = False) -> Any:
@@ -102,10 +107,31 @@ def _over_all(element: ast.expr, sequences: list[str]) -> ast.expr:
 def rate(text: str, moving: Collection[str]) -> ast.expr:
     """d/dt of an expression of which the names in ``moving`` change, x at the rate t_x.
 
+    A rate that is 0 carries nothing, so products with rates are calls of ``carry``, and quotients
+    of ``carry_div``.
+
     >>> ast.unparse(rate("y*(1.0 - y)", ["y"]))
-    't_y * (1.0 - y) + y * -t_y'
+    'carry(t_y, 1.0 - y) + carry(y, -t_y)'
     """
     return _rate(ast.parse(text, mode="eval").body, moving) or ast.Constant(0.0)
+
+
+def plain(rate: ast.expr) -> ast.expr:
+    """A rate with ordinary products and quotients, which are quicker: it may be NaN instead.
+
+    >>> ast.unparse(plain(rate("y*(1.0 - y)", ["y"])))
+    't_y * (1.0 - y) + y * -t_y'
+    """
+
+    class Plain(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.expr:
+            self.generic_visit(node)
+            op = {"carry": ast.Mult(), "carry_div": ast.Div()}.get(_name_of(node))
+            return ast.BinOp(node.args[0], op, node.args[1]) if op else node
+
+    # Differentiation shares subtrees and rewriting changes them: parse anew to part them.
+    result: ast.expr = Plain().visit(ast.parse(ast.unparse(rate), mode="eval").body)
+    return result
 
 
 def _rate(node: ast.expr, moving: Collection[str]) -> ast.expr | None:
@@ -133,11 +159,11 @@ def _rate_of_arithmetic(node: ast.BinOp, moving: Collection[str]) -> ast.expr | 
     a, b = node.left, node.right
     da, db = _rate(a, moving), _rate(b, moving)
     if isinstance(node.op, ast.Mult):
-        return _sum(da and ast.BinOp(da, ast.Mult(), b), db and ast.BinOp(a, ast.Mult(), db))
+        return _sum(da and _call("carry", da, b), db and _call("carry", a, db))
     if isinstance(node.op, ast.Div):  # (da - (a/b)·db)/b
-        change = db and ast.BinOp(node, ast.Mult(), db)
+        change = db and _call("carry", node, db)
         above = _sum(da, change and ast.UnaryOp(ast.USub(), change))
-        return above and ast.BinOp(above, ast.Div(), b)
+        return above and _call("carry_div", above, b)
     if isinstance(node.op, ast.Sub):
         return _sum(da, db and ast.UnaryOp(ast.USub(), db))
     assert isinstance(node.op, ast.Add)
@@ -161,7 +187,7 @@ def _rate_of_call(node: ast.Call, moving: Collection[str]) -> ast.expr | None:
         rate = _rate(argument, moving)
         if rate is not None:
             partial = Substitute().visit(ast.parse(d, mode="eval")).body
-            total = _sum(total, ast.BinOp(partial, ast.Mult(), rate))
+            total = _sum(total, _call("carry", partial, rate))
     return total
 
 

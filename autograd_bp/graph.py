@@ -1,18 +1,14 @@
-"""Walks over a graph of Values, all iterative, and the scopes that group its nodes."""
+"""Walks over a graph of Values, all iterative, and how graphs are pickled."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
-from autograd_bp.value import Value, consumers_first, rebuilt, recorded, watch
+from autograd_bp.value import Value, consumers_first, rebuilt, recorded
 
-__all__ = ["scope", "topological_order"]
-
-_open_scope: ContextVar[str] = ContextVar("open_scope", default="")
+__all__ = ["topological_order"]
 
 
 def topological_order(roots: Value | Iterable[Value]) -> list[Value]:
@@ -28,34 +24,6 @@ def topological_order(roots: Value | Iterable[Value]) -> list[Value]:
     order = consumers_first([roots] if isinstance(roots, Value) else roots)
     order.reverse()
     return order
-
-
-@contextmanager
-def scope(name: str) -> Iterator[None]:
-    """Nodes made within it belong to this scope, and pictures draw them as one group.
-
-    Scopes nest: ``node.scope`` is the path of names, joined by slashes.
-
-    >>> with scope("mlp"), scope("layer 1"):
-    ...     z = Value(1.0) * 2.0
-    >>> z.scope
-    'mlp/layer 1'
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, got {name!r}; write scope(str(...))")
-    if not name.strip():
-        raise ValueError(f"name must hold more than spaces, got {name!r}: pictures print it")
-    path = f"{_open_scope.get()}/{name}".lstrip("/")
-    token = _open_scope.set(path)
-
-    def enter(node: Value) -> None:
-        node.scope = path
-
-    try:
-        with watch(enter):
-            yield
-    finally:
-        _open_scope.reset(token)
 
 
 # --- pickling ------------------------------------------------------------------------------------
@@ -79,6 +47,7 @@ class _Ancestry:
     """The nodes that a node was computed from, and the node: pickled as a list."""
 
     def __init__(self, node: Value) -> None:
+        self.nodes: list[Value] = []
         self.nodes = topological_order(node)
 
     def __iter__(self) -> Iterator[Value]:

@@ -44,8 +44,10 @@ __all__ = [
     "Op",
     "Reading",
     "careful",
+    "carry",
     "domain_error",
     "grouped",
+    "ieee",
     "second_rule",
 ]
 
@@ -89,15 +91,25 @@ TABLE: list[Op] = [
     # A leaf has no operands: it is a number that the user gave.
     _row("", "", "", [], "x"),
 
+    # What `Value.detach` is while a function is traced.
+    _row("detach", "x", "x", ["0.0"], "x, held fixed", kink="everywhere: 0"),
+
     # Arithmetic
     _row("+", "a b", "a + b", ["1.0", "1.0"], "a + b"),
     _row("-", "a b", "a - b", ["1.0", "-1.0"], "a − b"),
     _row("*", "a b", "a*b", ["b", "a"], "a·b"),
+    # A product of the chain rule. What is exactly 0 carries nothing, be the other ±inf or NaN.
+    _row("carry", "a b", "0.0 if a*b != a*b and (a == 0 or b == 0) else a*b", ["b", "a"],
+         "a·b, 0·∞ = 0"),
     _row("/", "a b", "a/b", ["1.0/b", "-y/b"], "a/b", domain="b != 0"),
+    # b·aᵇ/a where b - 1 is rounded, or aᵇ⁻¹ overflows and the product does not.
     _row("**", "a b", "pow(a, b)",
-         ["b*pow(a, b - 1.0) if a != 0 or b != 0 else 0.0", "y*log(a) if a != 0 else 0.0"], "aᵇ",
+         ["carry(detach(b), pow(a, detach(b) - 1.0)) if a == 0"
+          " else (b*y/a if abs(a) < inf else b*pow(a, b)) if abs(b) >= 9007199254740992.0"
+          " else (b*y/a if abs(a) < 1e-150 else b*pow(a, b - 1.0)) if -1 < b < 0.5"
+          " else b*pow(a, b - 1.0)", "y*log(a) if a != 0 else 0.0"], "aᵇ",
          domain="a > 0 or a == 0 and b >= 0 or a < 0 and b == floor(b) and constant(b)",
-         kink="∂/∂b at a = 0: 0"),
+         kink="by b at a = 0: 0"),
     _row("neg", "x", "-x", ["-1.0"], "−x"),
     _row("abs", "x", "abs(x)", ["1.0 if x > 0 else -1.0 if x < 0 else 0.0"], "|x|",
          kink="at 0: 0"),
@@ -180,14 +192,14 @@ TABLE: list[Op] = [
          ["0.0 if x < lo or x > hi else 1.0", "1.0 if x < lo else 0.0", "1.0 if x > hi else 0.0"],
          "clip(x, lo, hi)", domain="lo <= hi", kink="at lo and hi: that of x"),
 
-    # Derivatives that are not those of the value: what `Value.detach` and custom operations are
-    # while a function is traced.
-    _row("detach", "x", "x", ["0.0"], "x, held fixed", kink="everywhere: 0"),
+    # A slope that is not the value's: what custom operations are while a function is traced.
     _row("attach", "a d x", "a", ["1.0", "0.0", "d"], "a, with slope d in x",
          kink="∂/∂x everywhere: d"),
 
     # Many operands, one node
     _row("dot", "w* x* b", "b + sum(w*x)", ["x", "w", "1.0"], "w·x + b"),
+    _row("carry_dot", "w* x* b", "b + sum(0.0 if w*x != w*x and (w == 0 or x == 0) else w*x)",
+         ["x", "w", "1.0"], "w·x + b, 0·∞ = 0"),
     _row("sum_of", "x*", "sum(x)", ["1.0"], "Σ xᵢ"),
     _row("mean", "x*", "sum(x)/n", ["1.0/n"], "Σ xᵢ / n", domain="n > 0"),
     _row("logsumexp", "x*", "max(x) + log(sum(exp(x - max(x)))) if abs(max(x)) < inf else max(x)",
@@ -228,6 +240,8 @@ EDITION: int = crc32(repr(TABLE).encode()) >> 1
 """A number that changes with the table: compiled rows of another edition are not used."""
 CODE_BITS = 7
 """How many bits a code takes; the last is left to operations that are no row."""
+MARK_SHIFT = CODE_BITS + 22
+"""Where marks of sorts and tapes begin in a node's code: above the number of its trace."""
 
 CONSTANTS: dict[str, float] = {
     "LN2": math.log(2.0),
@@ -287,6 +301,14 @@ RULES: list[tuple[Callable[..., Any], ...]] = _make_rules()
 the operands whose bits are set. They are as fast as Python gets, and raise ValueError,
 ZeroDivisionError or OverflowError where `careful` must be asked."""
 
+carry: Callable[[float, float], float] = RULES[CODES["carry"]][0]
+"""A derivative times a local derivative, as the chain rule has it on paths through a graph: what
+is exactly 0 carries nothing, even where the other is ±inf or NaN.
+
+>>> carry(0.0, math.inf), carry(2.0, math.inf)
+(0.0, inf)
+"""
+
 
 # --- reader 2: the same expressions in any arithmetic --------------------------------------------
 
@@ -296,7 +318,8 @@ class Reading:
 
     ``arithmetic`` maps the functions that the expressions call to ones on the operands' type,
     as well as ``div``; ``sum`` and ``max`` of a list; and ``real``, the number that a
-    comparison looks at. Rows that it does not name are read from their own expressions.
+    comparison looks at. Rows that it does not name are read from their own expressions. With
+    ``calls``, there is no branch: it and comparisons become calls, as in `program.reading`.
 
     >>> import operator
     >>> from fractions import Fraction
@@ -308,8 +331,9 @@ class Reading:
     [[0.5, 0.5]]
     """
 
-    def __init__(self, arithmetic: Mapping[str, Any]) -> None:
+    def __init__(self, arithmetic: Mapping[str, Any], calls: bool = False) -> None:
         self._names: dict[str, Any] = {**CONSTANTS, **arithmetic}
+        self._calls = calls
         for op in TABLE:
             if op.operands and not op.is_nary and op.name.isidentifier():
                 self._names.setdefault(op.name, partial(self._call, op))
@@ -375,7 +399,7 @@ class Reading:
             # Here, since few programs come this way and ``import autograd_bp`` is to be quick.
             from autograd_bp.expressions import Expressions
 
-            self._compiled[key] = make(Expressions(self._names))
+            self._compiled[key] = make(Expressions(self._names, self._calls))
         return self._compiled[key]
 
 
@@ -393,6 +417,12 @@ def careful(code: int, mask: int, operands: Sequence[float], *labels: str) -> tu
     inside = any(math.isnan(x) for x in operands) or IEEE.domain(op, mask)(*operands)
     if not inside:
         raise domain_error(op, operands, labels)
+    return ieee(code, mask, operands)
+
+
+def ieee(code: int, mask: int, operands: Sequence[float]) -> tuple[float, ...]:
+    """What `careful` gives, and outside the domain what IEEE 754 has there."""
+    op = TABLE[code]
     y = IEEE.value(op)(*operands)
     partials = IEEE.partials(op)
     return y, *(d(*operands, y) for i, d in enumerate(partials) if mask >> i & 1)
@@ -463,6 +493,7 @@ def _ieee_arithmetic() -> dict[str, Any]:
         | {
             "div": _divide,
             "pow": _power,
+            "carry_div": lambda a, b: 0.0 if a == 0 and (b == 0 or b != b) else _divide(a, b),
             "floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x,
             "sum": _left_to_right_sum,
             "max": _maximum,
@@ -491,24 +522,29 @@ def second_rule(code: int, mask: int) -> Callable[..., tuple[float, ...]]:
     """How the partials of the operands in mask change, for a row without sequences.
 
     A function of the operands, y, the rates of those in mask, and that of y. As in `RULES`,
-    the fast text is tried first and the careful reading where Python's floats raise.
+    the fast text is tried first and the careful reading where Python's floats raise; and where
+    there is a NaN, the only trace that 0·∞ leaves.
     """
     import ast
 
-    from autograd_bp.expressions import rate
+    from autograd_bp.expressions import plain, rate
 
     op = TABLE[code]
     moving = [name for i, name in enumerate(op.operands) if mask >> i & 1]
     names = ", ".join([*op.operands, "y", *("t_" + name for name in moving), "t_y"])
-    rates = [ast.unparse(rate(d, [*moving, "y"])) for i, d in enumerate(op.d) if mask >> i & 1]
+    rates = [rate(d, [*moving, "y"]) for i, d in enumerate(op.d) if mask >> i & 1]
+    found = ", ".join(f"r{i}" for i in range(len(rates)))
     namespace = _fast_namespace() | {"careful": partial(_careful_second, op, mask)}
     for row in TABLE:
         if row.name.isidentifier() and RULES[CODES[row.name]]:
             namespace.setdefault(row.name, RULES[CODES[row.name]][0])
     exec(
         f"def rule({names}):\n"
-        f"    try: return ({', '.join(rates)},)\n"
-        f"    except (ArithmeticError, ValueError): return careful({names})\n",
+        f"    try:\n"
+        f"        {found}, = {', '.join(ast.unparse(plain(r)) for r in rates)},\n"
+        f"        if {' and '.join(f'r{i} == r{i}' for i in range(len(rates)))}: return {found},\n"
+        f"    except (ArithmeticError, ValueError): pass\n"
+        f"    return careful({names})\n",
         namespace,
     )
     rule: Callable[..., tuple[float, ...]] = namespace["rule"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from autograd_bp import ops
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
-from autograd_bp.value import _nodes, consumers_first, expect_graphs, run_hooks
+from autograd_bp.value import _nodes, consumers_first, expect_graphs, peek, run_hooks
 
 try:
     from autograd_bp._pure import cython
@@ -32,11 +32,15 @@ else:
 __all__ = ["Tape", "condense"]
 
 MUL = cython.declare(cython.short, CODES["*"])
+CARRY = cython.declare(cython.short, CODES["carry"])
 DOT = cython.declare(cython.short, CODES["dot"])
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
-CODE_BITS = cython.declare(cython.int, ops.CODE_BITS)
+SHIFT = cython.declare(cython.int, ops.MARK_SHIFT)
+KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
 # Operations whose local derivatives are constants or values of operands.
-_STRAIGHT = frozenset(CODES[name] for name in ("+", "-", "*", "neg", "dot", "sum_of", "mean"))
+_STRAIGHT = frozenset(
+    CODES[name] for name in ("+", "-", "*", "carry", "neg", "dot", "sum_of", "mean")
+)
 
 
 @cython.no_gc
@@ -203,7 +207,7 @@ class Tape:
             a = _marked(marks, p) - 1 if p is not None else -1
             p = node._b
             b = _marked(marks, p) - 1 if p is not None else -1
-            product: bool = node._code & CODE == MUL
+            product: bool = node._code & CODE in (MUL, CARRY)
             if a >= 0:
                 self._operand[e] = a
                 self._partial[e] = node._da
@@ -235,12 +239,16 @@ class Tape:
         i: cython.int
         e: cython.int
         g: float
+        d: float
         adjoints: _Numbers = self._spread(self._outputs, seeds)
         adjoint: cython.p_double = adjoints.at
         for i in range(self._size - 1, -1, -1):
             g = adjoint[i]
-            for e in range(self._first[i], self._first[i + 1]):
-                adjoint[self._operand[e]] += g * self._partial[e]
+            if g != 0.0:  # else it carries nothing, whatever the partials: see `_carry`
+                for e in range(self._first[i], self._first[i + 1]):
+                    d = self._partial[e]
+                    if d != 0.0:
+                        adjoint[self._operand[e]] += g * d
         return _gather(adjoints, self._inputs)
 
     def push_forward(self, tangents: Sequence[float]) -> list[float]:
@@ -282,8 +290,8 @@ class Tape:
                     bend = tangent[self._partner[e]]
                 elif rates is not None:
                     bend = rates[e - start]
-                adjoint[self._operand[e]] += g * self._partial[e]
-                change[self._operand[e]] += h * self._partial[e] + g * bend
+                adjoint[self._operand[e]] += _carry(g, self._partial[e])
+                change[self._operand[e]] += _carry(h, self._partial[e]) + _carry(g, bend)
         return _gather(changes, self._inputs)
 
     @cython.cfunc
@@ -291,12 +299,15 @@ class Tape:
         i: cython.int
         e: cython.int
         t: float
+        d: float
         moved: _Numbers = self._spread(self._inputs, tangents)
         tangent: cython.p_double = moved.at
         for i in range(self._size):
             t = tangent[i]
             for e in range(self._first[i], self._first[i + 1]):
-                t += tangent[self._operand[e]] * self._partial[e]
+                d = self._partial[e]
+                if d != 0.0 and tangent[self._operand[e]] != 0.0:
+                    t += tangent[self._operand[e]] * d
             tangent[i] = t
         return moved
 
@@ -345,7 +356,7 @@ def pass_with_hooks(order: list[Value], start: float) -> None:
         g = grads[i]
         if i < tape._size:
             for e in range(tape._first[i], tape._first[i + 1]):
-                grads[tape._operand[e]] += g * tape._partial[e]
+                grads[tape._operand[e]] += _carry(g, tape._partial[e])
     old: list[Any] = [None] * len(nodes)  # old graphs go when all is written: they may run code
     for i in range(len(nodes)):
         node = nodes[i]
@@ -353,7 +364,7 @@ def pass_with_hooks(order: list[Value], start: float) -> None:
         if node._details is not None:
             old[i] = node._details.grad_node
             node._details.grad_node = None
-        node._grad = g if node._code else node._grad + g
+        node._grad = g if node._code & CODE else node._grad + g
 
 
 def set_graphs(
@@ -424,6 +435,15 @@ def _end_marks(was_collecting: cython.bint) -> object:
 
 @cython.inline
 @cython.cfunc
+def _carry(g: float, d: float) -> float:
+    """The row ``carry`` of the table: a product in which what is exactly 0 carries nothing."""
+    if g == 0.0 or d == 0.0:
+        return 0.0
+    return g * d
+
+
+@cython.inline
+@cython.cfunc
 def _marked(marks: dict[int, int], node: Value) -> cython.int:
     """A number that a node has for as long as its tape is made, or 0.
 
@@ -431,7 +451,7 @@ def _marked(marks: dict[int, int], node: Value) -> cython.int:
     """
     if not cython.compiled:
         return marks.get(id(node), 0)
-    mark: cython.int = node._code >> CODE_BITS
+    mark: cython.int = node._code >> SHIFT
     return mark
 
 
@@ -441,7 +461,7 @@ def _mark(marks: dict[int, int], node: Value, mark: cython.longlong) -> object:
     if not cython.compiled:
         marks[id(node)] = mark
         return None
-    node._code = node._code & CODE | mark * (CODE + 1)  # C leaves shifts of negatives undefined
+    node._code = node._code & KEPT | mark * (KEPT + 1)  # C leaves shifts of negatives undefined
     return None
 
 
@@ -570,8 +590,7 @@ class _ManyOperands:
 
     def __init__(self, node: Value, moves: list[bool]) -> None:
         self.op = TABLE[CODES[node.op]]
-        numbers = [x.data if isinstance(x, Value) else x for x in node.operands]
-        self.point = [*grouped(self.op, numbers), node.data]
+        self.point = [*grouped(self.op, [peek(x) for x in node.operands]), peek(node)]
         self.moves = moves
 
     def __call__(self, *rates: float) -> list[float]:
@@ -592,7 +611,7 @@ class _OwnRule:
     def __init__(self, node: Value, moves: list[bool]) -> None:
         self.rule = node.rule
         self.operands = node.operands
-        self.y = node.data
+        self.y = peek(node)
         self.moves = moves
 
     def __call__(self, *rates: float) -> list[float]:

@@ -16,14 +16,16 @@ Costs are in units of one call of the function on Values: recording it, and sort
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.ops import IEEE, TABLE, Op, Reading, grouped
+from autograd_bp.context import Trace, differentiating, is_inside, on_numbers, recording
+from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
 from autograd_bp.tape import Tape, set_graphs
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
@@ -34,8 +36,12 @@ from autograd_bp.value import (
     apply,
     consumers_first,
     derivative_watchers,
+    held_fixed,
     is_recording,
-    recording,
+    is_symbolic,
+    is_tracing,
+    peek,
+    refuse_in_trace,
     restore,
     run_hooks,
     sum_of,
@@ -45,32 +51,8 @@ __all__ = [
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
 ]  # fmt: skip
 
-_inside: ContextVar[bool] = ContextVar("inside_a_transformation", default=False)
-
 deriving: ContextVar[Value | None] = ContextVar("deriving", default=None)
 """The node that a derivative is being made of, where `watch_derivatives` is open."""
-
-
-@contextmanager
-def on_numbers() -> Iterator[None]:
-    """Within it, transformations of plain numbers give plain numbers, even in another one."""
-    with inside(False):
-        yield
-
-
-@contextmanager
-def inside(transformation: bool) -> Iterator[None]:
-    """Set whether derivatives of plain numbers are to be differentiable in turn."""
-    token = _inside.set(transformation)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
-
-
-def is_inside() -> bool:
-    """Whether an enclosing transformation is at work."""
-    return _inside.get()
 
 
 # --- the table read on nodes ---------------------------------------------------------------------
@@ -83,21 +65,17 @@ def everywhere(op: Op) -> Callable[..., Number]:
         try:
             result: Number = apply(op.name, *operands)
         except (ValueError, ZeroDivisionError):
-            numbers = [float(_real(x)) for x in operands]
+            numbers = [float(peek(x)) for x in operands]
             y = IEEE.value(op)(*numbers)
             partials = [
-                partial(*numbers, y)
-                for partial, x in zip(IEEE.partials(op), operands, strict=True)
+                rule(*numbers, y)
+                for rule, x in zip(IEEE.partials(op), operands, strict=True)
                 if isinstance(x, Value)
             ]
             return restore(op.name, operands, y, partials) if partials else float(y)
         return result
 
     return function
-
-
-def _real(x: Number) -> float:
-    return x.data if isinstance(x, Value) else x
 
 
 def _node_arithmetic() -> dict[str, Any]:
@@ -107,16 +85,38 @@ def _node_arithmetic() -> dict[str, Any]:
     return named | {
         "div": bounded["/"],
         "pow": bounded["**"],
+        "carry": lambda g, d: _carry(g, d),
+        "detach": peek,
         "abs": abs,
-        "floor": lambda x: math.floor(_real(x)),
+        "floor": lambda x: math.floor(peek(x)),
         "sum": sum_of,
-        "max": lambda terms: max(map(_real, terms)),
-        "real": _real,
+        "max": lambda terms: max(map(peek, terms)),
+        "real": peek,
     }
 
 
 NODES = Reading(_node_arithmetic())
 """The table in graphs: derivatives that can be differentiated again."""
+
+
+def _choices_as_nodes() -> dict[str, Any]:
+    def equal(a: Number, b: Number) -> Any:
+        return apply("<=", a, b) * apply("<=", b, a)
+
+    return {
+        "detach": partial(apply, "detach"),
+        "where": partial(apply, "where"),
+        "less": partial(apply, "<"),
+        "less_equal": partial(apply, "<="),
+        "equal": equal,
+        "unequal": lambda a, b: 1.0 - equal(a, b),
+        "both": lambda p, q: p * q,
+        "either": partial(apply, "maximum"),
+    }
+
+
+TRACED = Reading(_node_arithmetic() | _choices_as_nodes(), calls=True)
+"""The same while a function is traced: its program must choose anew for the numbers it gets."""
 
 
 def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
@@ -126,11 +126,12 @@ def _node_partials(node: Value, wanted: Sequence[bool]) -> list[Number | None]:
     groups = grouped(node.rule, node.operands)
     choices = grouped(node.rule, wanted)
     result: list[Number | None] = []
-    for partial, choice in zip(NODES.partials(node.rule), choices, strict=True):
+    rules = (TRACED if is_symbolic(node) else NODES).partials(node.rule)
+    for rule, choice in zip(rules, choices, strict=True):
         if isinstance(choice, list):
-            result += partial(*groups, node) if any(choice) else [None] * len(choice)
+            result += rule(*groups, node) if any(choice) else [None] * len(choice)
         else:
-            result.append(partial(*groups, node) if choice else None)
+            result.append(rule(*groups, node) if choice else None)
     return result
 
 
@@ -153,8 +154,8 @@ def _adjoints(
             g = adjoint[id(node)]
             for x, d in _moving_operands(node, moving):
                 for watcher in watchers:
-                    watcher(node, x, _real(g), _real(d))
-                handed_on = _times(g, d)
+                    watcher(node, x, peek(g), peek(d))
+                handed_on = _carry(g, d)
                 before = adjoint.get(id(x))
                 adjoint[id(x)] = handed_on if before is None else before + handed_on
     return adjoint
@@ -166,11 +167,58 @@ def _moving_operands(node: Value, moving: Container[int]) -> list[tuple[Value, N
     wanted = [id(x) in moving for x in operands]
     if not any(wanted):
         return []
+    if not is_symbolic(node):
+        refuse_changed(node)
     return [
         (x, d)
         for x, d in zip(operands, _node_partials(node, wanted), strict=True)
         if isinstance(x, Value) and d is not None and id(x) in moving
     ]
+
+
+def refuse_changed(node: Value) -> None:
+    """Raise RuntimeError if a leaf that the node was computed from has other data since then.
+
+    `Value.backward` and sweeps of numbers take the local derivatives that were recorded. A
+    derivative as a graph is made of the operands as they are now, and must be the same.
+    """
+    if not any(isinstance(x, Value) and x.is_leaf for x in node.operands):
+        return
+    then = [node.data, *node.local_grads]
+    scale = max([abs(a) for a in then if math.isfinite(a)], default=0.0)
+    for a, b in zip(then, _computed_again(node), strict=False):
+        same = math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9 * scale)
+        if not (same or (math.isnan(a) and math.isnan(b))):
+            raise RuntimeError(
+                f"data of a leaf was changed after {node!r} was computed from it: a derivative "
+                "that is a graph (create_graph, detect_anomaly) would mix the numbers of then "
+                "with those of now. Compute the result again after data is set."
+            )
+
+
+def _computed_again(node: Value) -> Sequence[float]:
+    """A node's data and local derivatives, from its operands as they are now."""
+    operands, y = node.operands, node.data
+    numbers = [peek(x) for x in operands]
+    moving = [isinstance(x, Value) for x in operands]
+    if not isinstance(node.rule, Op):
+        with on_numbers():
+            found = node.rule.derivatives(*numbers, y)
+        return [y, *(peek(d) for d, moves in zip(found, moving, strict=False) if moves)]
+    op = node.rule
+    if not op.is_nary:
+        mask = sum(1 << i for i, moves in enumerate(moving) if moves)
+        try:
+            result: Sequence[float] = RULES[CODES[op.name]][mask](*numbers)
+            return result
+        except (ArithmeticError, ValueError):
+            pass  # beyond the domain: as derivatives have it
+    point = [*grouped(op, numbers), IEEE.value(op)(*grouped(op, numbers))]
+    partials: list[float] = []
+    for rule in IEEE.partials(op):
+        found = rule(*point)
+        partials += found if isinstance(found, list) else [found]
+    return [point[-1], *(d for d, moves in zip(partials, moving, strict=True) if moves)]
 
 
 @contextmanager
@@ -183,12 +231,21 @@ def _watching() -> Iterator[tuple[Callable[..., object], ...]]:
         deriving.reset(token)
 
 
-def _times(g: Number, d: Number) -> Number:
-    """g·d without a node for a factor that is the number 1."""
-    if not isinstance(d, Value) and d == 1.0:
-        return g
-    if not isinstance(g, Value) and g == 1.0:
-        return d
+def _carry(g: Number, d: Number) -> Number:
+    """The row ``carry`` on nodes, as a plain product where that is the same here and now.
+
+    A factor that is the number 0 or 1 takes no node. A node whose number is 0 does: the product
+    is 0, and changes as the node does.
+    """
+    for factor, other in ((g, d), (d, g)):
+        if not isinstance(factor, Value):
+            if factor == 1.0:
+                return other
+            if factor == 0.0:
+                return carry(factor, peek(other))
+    if is_symbolic(g, d) or math.isnan(peek(g) * peek(d)):
+        result: Number = apply("carry", g, d)
+        return result
     return g * d
 
 
@@ -245,8 +302,9 @@ def gradients(
     start = _seed(seed)
     if create_graph or isinstance(start, Value):
         return pull_back(inputs, [y], [start])
+    refuse_in_trace(y, "gradients()")
     if derivative_watchers():
-        return list(map(_real, pull_back(inputs, [y], [start])))
+        return list(map(peek, pull_back(inputs, [y], [start])))
     return Tape(inputs, [y]).pull_back([start])
 
 
@@ -269,24 +327,66 @@ class _Call:
         self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)
         numbers = self.inputs_tree.numbers
         # Where a derivative is to be differentiated in turn, it must be a graph.
-        self.nested = is_recording() and (is_inside() or any(isinstance(x, Value) for x in numbers))
+        self.nested = is_recording() and (
+            is_inside() or is_tracing() or any(isinstance(x, Value) for x in numbers)
+        )
         self.inputs = [
-            x * 1.0 if self.nested and isinstance(x, Value) else Value(_real(x)) for x in numbers
+            x * 1.0 if self.nested and isinstance(x, Value) else Value(peek(x)) for x in numbers
         ]
         given = list(args)
         start = 0
         for i, flat in zip(several, flats, strict=True):
             given[i] = flat.build(self.inputs[start : start + len(flat.numbers)])
             start += len(flat.numbers)
-        with recording(), inside(True):
-            self.result = f(*given, **(kwargs or {}))
+        try:
+            _running[id(self)] = threading.get_ident(), self.inputs
+            with differentiating():
+                self.result = f(*given, **(kwargs or {}))
+        finally:
+            _running.pop(id(self), None)
 
     def sweep(self, outputs: Sequence[Number]) -> _Sweep:
+        if not self.nested and is_recording():
+            self.nested = varies_elsewhere(outputs)
         return _Sweep(self.inputs, outputs, self.nested)
 
     def plain(self, y: Number) -> Number:
         """A result as the caller wants it: a node only inside another transformation."""
-        return y if self.nested else _real(y)
+        return held_fixed([y])[0] if self.nested else peek(y)
+
+
+_running: dict[int, tuple[int, list[Value]]] = {}
+"""The calls whose functions are running, by identity: their threads and variables."""
+
+
+def varies_elsewhere(outputs: Sequence[Number]) -> bool:
+    """Whether results depend on what a transformation or a trace in another thread varies.
+
+    A thread of a pool knows nothing of who gave it its work; the graph does.
+    """
+    theirs = _variables(but_in=threading.get_ident())
+    if not theirs and not Trace.open:
+        return False
+    nodes = consumers_first([y for y in outputs if isinstance(y, Value)])
+    return any(id(node) in theirs or is_symbolic(node) for node in nodes)
+
+
+def are_constants(leaves: Sequence[Value]) -> bool:
+    """Whether these are no computed Values, and no variables of a transformation or a trace."""
+    if not all(x.is_leaf for x in leaves):
+        return False
+    variables = _variables() if leaves else set()
+    return not any(id(x) in variables or is_symbolic(x) for x in leaves)
+
+
+def _variables(but_in: int = 0) -> set[int]:
+    """The variables of the calls that are running, by identity, but for those in one thread."""
+    return {id(x) for thread, xs in list(_running.values()) if thread != but_in for x in xs}
+
+
+def others_vary() -> bool:
+    """Whether a transformation or a trace may be running in another thread."""
+    return bool(Trace.open) or any(t != threading.get_ident() for t, _ in list(_running.values()))
 
 
 class _Sweep:
@@ -319,10 +419,10 @@ class _Sweep:
         *seeds: Any,
     ) -> list[Any]:
         if self.nested or any(isinstance(x, Value) for x in numbers):
-            return on_nodes(numbers)
+            return held_fixed(on_nodes(numbers))
         if self.tape is None:
             with recording():
-                return list(map(_real, on_nodes(numbers)))
+                return list(map(peek, on_nodes(numbers)))
         result: list[float] = getattr(self.tape, on_tape)(*seeds, numbers)
         return result
 
@@ -365,8 +465,8 @@ def _push_forward(
             terms = []
             for x, d in _moving_operands(node, tangent):
                 for watcher in watchers:
-                    watcher(node, x, _real(tangent[id(x)]), _real(d), True)
-                terms.append(_times(tangent[id(x)], d))
+                    watcher(node, x, peek(tangent[id(x)]), peek(d), True)
+                terms.append(_carry(tangent[id(x)], d))
             if terms:
                 tangent[id(node)] = terms[0] if len(terms) == 1 else sum_of(terms)
     return [tangent.get(id(y), 0.0) for y in outputs]
@@ -378,7 +478,7 @@ def _one_output(result: Any, what: str) -> Number:
     if isinstance(result, Value):
         return result
     try:
-        return Value(result).data
+        return _number(result, "the result")
     except TypeError:
         raise TypeError(
             f"{what} takes a function that returns one number, but it returned {result!r} of type "

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
-from autograd_bp.value import Number, Value
+from autograd_bp.value import Number, Value, peek
+from autograd_bp.value import _number as _real_number
 
 __all__ = [
     "Flat", "Tree", "blocks", "flatten", "is_array", "number", "of_reals", "positions", "together",
@@ -112,7 +113,7 @@ def without_nodes(tree: Tree) -> Tree:
 
 def _without_nodes(leaf: Any) -> Any:
     if isinstance(leaf, Value):
-        return leaf.data
+        return peek(leaf)
     if is_array(leaf) and leaf.dtype == object:
         numbers = [_without_nodes(x) for x in leaf.ravel()]
         kind = float if all(isinstance(x, (int, float)) for x in numbers) else object
@@ -212,7 +213,7 @@ def number(x: Any, name: str) -> Number:
     hint = "np.asarray(x) reads an array of another library" if is_foreign else ""
     try:
         if type(x).__name__ != "timedelta64":  # which NumPy counts among the integers
-            real = Value(x).data
+            real = _real_number(x, name)
             if math.isinf(real) and x != real:
                 raise OverflowError
             return real

@@ -21,16 +21,15 @@ rows of one or two operands are C then, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 
-from autograd_bp import ops
+from autograd_bp import context, ops
+from autograd_bp.context import State, Trace, current, no_grad, recording
 from autograd_bp.hooks import call_hook, refuse_in_a_hook
-from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped
+from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped, ieee
 
 try:
     from autograd_bp._pure import cython
@@ -51,6 +50,8 @@ else:  # the rest stands in value.pxd for the compiler
     if TYPE_CHECKING:
         TABLE_IN_C = 0
         row_in_c: Any = None
+        PyGC_Disable: Any = None
+        PyGC_Enable: Any = None
 
     def items(row: Items) -> Items:
         return row
@@ -78,6 +79,7 @@ DIV = cython.declare(cython.short, CODES["/"])
 POW = cython.declare(cython.short, CODES["**"])
 NEG = cython.declare(cython.short, CODES["neg"])
 RELU = cython.declare(cython.short, CODES["relu"])
+DETACH = cython.declare(cython.short, CODES["detach"])
 DOT = cython.declare(cython.short, CODES["dot"])
 SUM_OF = cython.declare(cython.short, CODES["sum_of"])
 MEAN = cython.declare(cython.short, CODES["mean"])
@@ -91,8 +93,11 @@ _rows_in_c = cython.declare(cython.bint, rows_in_c)
 
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
-MET = cython.declare(cython.longlong, 1 << ops.CODE_BITS)  # marks above the code: see the sort
-DONE = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
+# Above the code stands the number of the trace that a node is of, else 0; above that, marks.
+SHIFT = cython.declare(cython.int, ops.CODE_BITS)
+KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
+MET = cython.declare(cython.longlong, 1 << ops.MARK_SHIFT)  # see the sort
+DONE = cython.declare(cython.longlong, 2 << ops.MARK_SHIFT)
 
 # What a node's rows of operands hold: nodes in the one row and in the other, and what is neither
 # a node nor a float yet. The bits below are those of the codes of the nodes, so that they are 0
@@ -101,15 +106,11 @@ ROW = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
 OTHERS = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
 ODD = cython.declare(cython.longlong, 4 << ops.CODE_BITS)
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-_tracing: ContextVar[bool] = ContextVar("tracing", default=False)
-_derivative_watchers: ContextVar[tuple[Callable[..., object], ...]] = ContextVar(
-    "derivative_watchers", default=()
-)
-# Functions, and the list that `collect` fills.
-_watchers: ContextVar[tuple[Any, ...]] = ContextVar("watchers", default=())
-# How many contexts (no_grad, watch) are open in all threads: operations look no further at 0.
+# How many contexts (no_grad, watch) are open in all threads, and nodes of traces are alive:
+# operations look no further at 0. (Interpreted Python knows which, by identity.)
 _contexts = cython.declare(cython.int, 0)
+if not cython.compiled:
+    _contexts = set()  # type: ignore[assignment]
 
 # Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
 _leaves_need_care = cython.declare(cython.bint, False)
@@ -186,8 +187,8 @@ class Value:
 
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
-    # The operation's position in the table, 0 for a leaf. While compiled code sorts a graph there
-    # are marks above it: one field fewer in every node.
+    # The operation's position in the table, 0 for a leaf. Above it the number of a trace, and
+    # marks while compiled code sorts a graph: fewer fields in every node.
     _code: cython.longlong
     _data: float
     _grad: float
@@ -214,6 +215,8 @@ class Value:
     @property
     def data(self) -> float:
         """The number itself; can be set on a leaf."""
+        if _contexts:
+            refuse_in_trace(self, "data")
         return self._data
 
     @data.setter
@@ -223,6 +226,8 @@ class Value:
                 f"data of {self!r} cannot be set: it was computed by {self.op!r} from its "
                 "parents. Set the data of a leaf and compute again, or use detach()."
             )
+        if _contexts:
+            refuse_in_trace(self, "data")
         self._data = _number(data, "data")
 
     @property
@@ -231,16 +236,20 @@ class Value:
 
         A float, or a Value after ``backward(create_graph=True)``.
         """
+        if _contexts:
+            refuse_in_trace(self, "grad")
         if self._details is not None and self._details.grad_node is not None:
             return self._details.grad_node
         return self._grad
 
     @grad.setter
     def grad(self, grad: Number) -> None:
+        if _contexts:
+            refuse_in_trace(self, "grad")
         if isinstance(grad, Value):
             global _leaves_need_care
             _leaves_need_care = True
-            self._grad = grad.data
+            self._grad = peek(grad)
             _details_of(self).grad_node = grad
         else:
             self._grad = _number(grad, "grad")
@@ -318,6 +327,8 @@ class Value:
         >>> (x * y).local_grads
         (3.0, 2.0)
         """
+        if _contexts:
+            refuse_in_trace(self, "local_grads")
         found: list[float] = []
         details: _Details | None = self._details
         if details is not None:
@@ -356,6 +367,8 @@ class Value:
         g: float
         if _leaves_need_care:
             refuse_in_a_hook()
+        if _contexts:
+            refuse_in_trace(self, "backward()")
         if create_graph:
             from autograd_bp.transforms import backward_graph
 
@@ -379,6 +392,11 @@ class Value:
             self._grad += start
             for node in order:
                 g = node._grad
+                if g == 0.0:  # it carries nothing, whatever the local derivatives
+                    continue
+                if g - g != 0.0:
+                    _hand_on_infinite(g, node)
+                    continue
                 if node._a is not None:
                     node._a._grad += g * node._da
                 if node._b is not None:
@@ -391,8 +409,8 @@ class Value:
                         _hand_on(g, d, d.others, len(d.operands))
         for watcher in derivative_watchers() if _contexts else ():
             for node in order:
-                for p, d_p in zip(node.parents, node.local_grads, strict=True):
-                    watcher(node, p, node._grad, d_p)
+                for p, dp in zip(node.parents, node.local_grads, strict=True):
+                    watcher(node, p, node._grad, dp)
         return None
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
@@ -412,6 +430,8 @@ class Value:
         """
         if not callable(hook):
             raise TypeError(f"hook must be a function of the gradient, got {hook!r}")
+        if _contexts:
+            refuse_in_trace(self, "a hook")
         global _leaves_need_care
         _leaves_need_care = True
         details: _Details = _details_of(self)
@@ -434,7 +454,7 @@ class Value:
         >>> x.grad
         3.0
         """
-        if is_tracing():
+        if is_symbolic(self):
             return _unary("detach", self)
         return Value(self._data, self.label)
 
@@ -679,41 +699,53 @@ class Value:
     def __lt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if is_tracing():
+        if is_symbolic(self, other):
             return apply("<", self, other)
         return self._data < _data(other, "other")
 
     def __le__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if is_tracing():
+        if is_symbolic(self, other):
             return apply("<=", self, other)
         return self._data <= _data(other, "other")
 
     def __gt__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if is_tracing():
+        if is_symbolic(self, other):
             return apply("<", other, self)
         return self._data > _data(other, "other")
 
     def __ge__(self, other: Number) -> Any:
         if not isinstance(other, Value) and not _is_real(other):
             return NotImplemented
-        if is_tracing():
+        if is_symbolic(self, other):
             return apply("<=", other, self)
         return self._data >= _data(other, "other")
 
+    # Identity, but 1.0 or 0.0 by the numbers while a function is traced.
+
+    def __eq__(self, other: object) -> Any:
+        if not is_symbolic(self, other) or not (isinstance(other, Value) or _is_real(other)):
+            return NotImplemented
+        return apply("<=", self, other) * apply("<=", other, self)
+
+    def __ne__(self, other: object) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else 1.0 - equal
+
     def __bool__(self) -> bool:
-        if is_tracing():
+        if is_symbolic(self):
+            need_open_trace(self)
             raise TypeError(
-                "a branch (if, while, and, or, min, max) on a traced value: a trace records one "
-                "path for all inputs. Use where(condition, a, b), maximum, minimum or clip."
+                "a branch (if, while, and, or, in, min, max) on a traced value: a trace records "
+                "one path for all inputs. Use where(condition, a, b), maximum, minimum or clip."
             )
         return True  # as any object; a comparison looks at the number
 
     def __hash__(self) -> int:
-        return id(self) >> 4  # == is identity
+        return id(self) >> 4
 
     def __float__(self) -> float:
         raise self._lossy("a float")
@@ -728,7 +760,12 @@ class Value:
             "from a closure, or by functools.partial(f, n=3)."
         )
 
+    def __round__(self, digits: Any = None) -> Any:
+        raise self._lossy("a rounded number")
+
     def _lossy(self, what: str) -> TypeError:
+        if _contexts:
+            refuse_in_trace(self, what)
         return TypeError(
             f"{self!r} is not converted to {what} silently, since its gradient would be lost. "
             "Use v.data for the number, or a function that keeps the gradient: v.exp() or "
@@ -736,11 +773,13 @@ class Value:
         )
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else repr(self)
+        return format(self.data, spec) if spec else repr(self)
 
     def __repr__(self) -> str:
         op = f", op={self.op!r}" if self.op else ""
         label = f", label={self.label!r}" if self.label else ""
+        if self._code & KEPT > CODE:
+            return f"Value(traced, {self._data!r} in the example{op}{label})"
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -782,7 +821,9 @@ class Value:
 
     def __dealloc__(self) -> None:
         """Drop the operands without deep recursion (compiled only; see _NESTING)."""
-        global _nested
+        global _contexts, _nested
+        if self._code > CODE:  # of a trace: see `_mark_traced`
+            _contexts -= 1
         if _nested >= _NESTING:
             _waiting.append(self._a)
             _waiting.append(self._b)
@@ -856,21 +897,6 @@ def _details_of(node: Value) -> _Details:
 
 
 @cython.cfunc
-def _in_context(node: Value) -> object:
-    if not _recording.get():
-        node._a = node._b = node._details = None
-        node._code = 0
-    else:
-        for watcher in _watchers.get():
-            if type(watcher) is list:
-                made: list[Value] = watcher
-                made.append(node)
-            else:
-                watcher(node)
-    return None
-
-
-@cython.cfunc
 def _unary(name: str, x: Value) -> Value:
     code: cython.short = CODES[name]
     if _rows_in_c:
@@ -909,6 +935,8 @@ def _rule(
     try:
         return RULES[code][mask](*numbers)  # type: ignore[no-any-return]
     except (ArithmeticError, ValueError):
+        if is_symbolic(*operands):  # the numbers are those of an example: none need be inside
+            return ieee(code, mask, numbers)
         labels = [x.label if isinstance(x, Value) else "" for x in operands]
         return careful(code, mask, numbers, *labels)
 
@@ -1020,14 +1048,14 @@ def _code_for(op: str, count: int) -> int:
 
 def rebuilt(*record: Any) -> Value:
     """What `restore` makes, also within `no_grad`: a copy of a graph is a graph."""
-    if is_recording():
-        return restore(*record)
     with recording():
         return restore(*record)
 
 
 def recorded(node: Value) -> tuple[Any, ...]:
     """What `restore` makes the node from again."""
+    if _contexts:
+        refuse_in_trace(node, "a copy")
     op = node.rule if node._code & CODE == CUSTOM else node.op
     return op, node.operands, node._data, node.local_grads, node.label, node.scope
 
@@ -1402,7 +1430,7 @@ def _have_wait(row: tuple[Any, ...], waiting: list[Value], leaves: cython.bint) 
 def _take_marks_off(nodes: list[Value]) -> object:
     node: Value
     for node in nodes:
-        node._code &= CODE
+        node._code &= KEPT
     return None
 
 
@@ -1416,6 +1444,21 @@ def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py
         x = item(xi, i)
         if type(cython.cast(object, x)) is not float:
             cython.cast(Value, x)._grad += g * partials[start + i]
+    return None
+
+
+@cython.cfunc
+def _hand_on_infinite(g: float, node: Value) -> object:
+    """The same for all operands and a g that is ±inf or NaN: a derivative of 0 carries nothing."""
+    p: Value
+    was_collecting: cython.bint = PyGC_Disable()  # which would run code in Python
+    try:
+        for p, dp in zip(node.parents, node.local_grads, strict=True):
+            if dp != 0.0:
+                p._grad += g * dp
+    finally:
+        if was_collecting:
+            PyGC_Enable()
     return None
 
 
@@ -1458,6 +1501,8 @@ def _nodes(x: Any, name: str) -> list[Value]:
             raise TypeError(
                 f"{name} must hold Values only, got {node!r} of type {type(node).__name__}"
             )
+        if _contexts:
+            need_open_trace(node)
     return nodes
 
 
@@ -1468,9 +1513,6 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
     """
     nodes = _nodes(roots, "roots")
     return _consumers_first(nodes[::-1], _nodes(stop, "stop"), True, False)
-
-
-# --- switches ------------------------------------------------------------------------------------
 
 
 def zero_grad(values: Iterable[Value]) -> None:
@@ -1489,87 +1531,203 @@ def zero_grad(values: Iterable[Value]) -> None:
             node._details.grad_node = None
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it (or a function decorated with it), results are leaves: no graph is built.
-
-    It holds for the present thread or task only.
-
-    >>> x = Value(3.0)
-    >>> with no_grad():
-    ...     y = x * x
-    >>> y.is_leaf, y.data
-    (True, 9.0)
-    """
-    yield from _context(_recording, False)
-
-
-@contextmanager
-def watch(watcher: Callable[[Value], object]) -> Iterator[None]:
-    """Within it, call ``watcher`` with every node as it is made, in the present thread or task."""
-    yield from _context(_watchers, (*_watchers.get(), watcher))
-
-
-@contextmanager
-def collect(made: list[Value]) -> Iterator[None]:
-    """Within it, keep every node that is made in the list, and in no other list meanwhile.
-
-    Does what ``watch(made.append)`` does, in less time.
-    """
-    others = [watcher for watcher in _watchers.get() if not isinstance(watcher, list)]
-    yield from _context(_watchers, (*others, made))
-
-
-@contextmanager
-def tracing() -> Iterator[None]:
-    """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError."""
-    yield from _context(_tracing, True)
-
-
-def is_tracing() -> bool:
-    """Whether a function is being traced, within `tracing`."""
-    return bool(_contexts) and _tracing.get()
-
-
-@contextmanager
-def recording() -> Iterator[None]:
-    """Within it, graphs are built, also where `no_grad` is open around it."""
-    if is_recording():
-        yield
-    else:
-        yield from _context(_recording, True)
+# --- contexts and traces -------------------------------------------------------------------------
 
 
 def is_recording() -> bool:
-    """Whether results are nodes of a graph, that is, not within `no_grad`."""
-    return not _contexts or _recording.get()
-
-
-@contextmanager
-def watch_derivatives(watcher: Callable[..., object]) -> Iterator[None]:
-    """Within it, call ``watcher(node, operand, rate, d)`` wherever a derivative passes a node.
-
-    That is in every backward and forward pass; ``d`` is ∂node/∂operand, ``rate`` the derivative
-    that it is multiplied by: backward the node's gradient, forward the operand's tangent.
-    """
-    yield from _context(_derivative_watchers, (*_derivative_watchers.get(), watcher))
+    """Whether results are nodes of a graph: not so within `no_grad`, but in a trace."""
+    return not _contexts or current().recording or is_tracing()
 
 
 def derivative_watchers() -> tuple[Callable[..., object], ...]:
     """Who watches derivatives in this thread or task."""
-    return _derivative_watchers.get() if _contexts else ()
+    return current().derivative_watchers if _contexts else ()
 
 
-def _context(variable: ContextVar[Any], value: object) -> Iterator[None]:
-    # No ``with`` in here or around it: what Cython makes of one crashes where memory gives out.
+@cython.cfunc
+def _in_context(node: Value) -> object:
+    """Have what is open, here or as the trace of an operand, see to a new node."""
+    twin: Value
+    here: cython.longlong = 0
+    now: State = current()
+    trace: Trace | None = now.trace
+    if trace is not None and trace.is_open:
+        here = trace.number
+        if not node._code:
+            trace.constants[id(node)] = node
+    number: cython.longlong = _innermost_trace(node, here)
+    if not now.recording and not number:
+        node._a = node._b = node._details = None
+        node._code = 0
+        return None
+    if number and node._code:
+        _mark_traced(node, number)
+        # Without recording: its number is another in each call, so it stays, held fixed.
+        if not now.recording and node._code & CODE != DETACH:
+            twin = Value.__new__(Value)
+            twin._data, twin._grad, twin._code = node._data, 0.0, node._code & CODE
+            twin._a, twin._b, twin._da, twin._db = node._a, node._b, node._da, node._db
+            twin._details = node._details
+            _mark_traced(twin, number)
+            _tell(twin, now)
+            node._a, node._b, node._da, node._db = twin, None, 0.0, 0.0
+            node._details = None
+            node._code += DETACH - (node._code & CODE)
+    if now.path or now.watchers:
+        _tell(node, now)
+    return None
+
+
+def _tell(node: Value, now: State) -> None:
+    if now.path:
+        node.scope = now.path
+    for watcher in now.watchers:
+        if type(watcher) is list:
+            watcher.append(node)
+        else:
+            watcher(node)
+
+
+@cython.cfunc
+def _trace_of(node: Value) -> cython.longlong:
+    return (node._code & KEPT) >> SHIFT
+
+
+@cython.cfunc
+def _innermost_trace(node: Value, number: cython.longlong) -> cython.longlong:
+    """The number of the innermost trace among this open one, or 0, and those of the operands."""
+    if node._a is not None:
+        number = _inner_trace(node._a, number)
+    if node._b is not None:
+        number = _inner_trace(node._b, number)
+    if node._details is not None and node._details.has:
+        for x in node._details.operands + node._details.others:
+            if isinstance(x, Value):
+                number = _inner_trace(x, number)
+    return number
+
+
+@cython.cfunc
+def _inner_trace(node: Value, number: cython.longlong) -> cython.longlong:
+    own: cython.longlong = _trace_of(node)
+    if own == 0 or own == number:
+        return number
+    need_open_trace(node)
+    return max(own, number)
+
+
+@cython.cfunc
+def _mark_traced(node: Value, number: cython.longlong) -> object:
+    """Make the node one of a trace. For as long as it lives, operations look at their operands."""
     global _contexts
-    before = variable.get()
-    _contexts += 1
-    try:  # so that Ctrl-C leaves no switch on, whenever it comes
-        variable.set(value)
-        yield
-    finally:
-        try:
-            variable.set(before)
-        finally:
-            _contexts -= 1
+    node._code |= number << SHIFT
+    if cython.compiled:
+        _contexts += 1
+    else:
+        _contexts.add(id(node))  # type: ignore[attr-defined]
+        node.__class__ = _Traced
+    return None
+
+
+if not cython.compiled:
+
+    class _Traced(Value):
+        """A node of a trace: here `__del__` does what `__dealloc__` does in C."""
+
+        __slots__ = ()
+
+        def __del__(self, forget: Any = _contexts.discard) -> None:  # type: ignore[attr-defined]
+            forget(id(self))
+
+
+def _looked_at() -> Value:
+    """What has operations look at contexts, and traces, for as long as it lives."""
+    node: Value = Value.__new__(Value)
+    node._code = 0
+    _mark_traced(node, 1)
+    return node
+
+
+context.engines.append(_looked_at)
+
+
+def traced_input(number: float, label: str = "") -> Value:
+    """A leaf that stands for the numbers of all calls in the trace that is open."""
+    trace = current().trace
+    assert trace is not None
+    node: Value = Value(number, label)
+    del trace.constants[id(node)]
+    _mark_traced(node, trace.number)
+    return node
+
+
+def release(nodes: Iterable[Value]) -> None:
+    """Take nodes out of their trace: then they have the numbers of this one call."""
+    global _contexts
+    node: Value
+    for node in nodes:
+        if _trace_of(node):
+            node._code &= CODE
+            if cython.compiled:
+                _contexts -= 1
+            else:
+                _contexts.discard(id(node))  # type: ignore[attr-defined]
+                node.__class__ = Value
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced, within `tracing`."""
+    if not _contexts:
+        return False
+    trace = current().trace
+    return trace is not None and trace.is_open
+
+
+def is_symbolic(*operands: object) -> bool:
+    """Whether the numbers of operands are those of one call of a traced function among many."""
+    node: Value
+    if not _contexts:
+        return False
+    nodes = [x for x in operands if isinstance(x, Value)]
+    for node in nodes:
+        if _trace_of(node):
+            return True
+    return bool(nodes) and is_tracing()
+
+
+def held_fixed(results: list[Any]) -> list[Any]:
+    """Results of what ran within `recording`, as `no_grad` around it has them in a trace."""
+    if not _contexts or current().recording:
+        return results
+    return [apply("detach", x) if isinstance(x, Value) else x for x in results]
+
+
+def peek(x: Number) -> float:
+    """The number of a node, also in a trace: for what must not be decided by it."""
+    if _contexts and isinstance(x, Value):
+        need_open_trace(x)
+    return _data(x, "operand")
+
+
+def need_open_trace(node: Value) -> None:
+    if _trace_of(node) and _trace_of(node) not in Trace.open:
+        raise RuntimeError(
+            f"{node!r} was made while a function was traced (by trace or jit), and is used "
+            "outside of that trace: it stands for a number that is another in each call, and "
+            "leaked through a list, an attribute, a global or a closure. Return it from the "
+            "traced function, and use what the program returns."
+        )
+
+
+def refuse_in_trace(node: Value, what: str) -> None:
+    """Refuse what would take the number of one call for that of all calls of a traced function."""
+    need_open_trace(node)
+    trace = current().trace
+    outer = trace is not None and trace.is_open and id(node) not in trace.constants
+    if _trace_of(node) or outer:
+        raise TypeError(
+            f"{what} of {node!r} is read or set while a function is traced: the program would "
+            "keep for all its calls what it is in this one. Compute with the Value itself; for "
+            "derivatives use grad, jvp and their kin, which can be traced, or "
+            "gradients(…, create_graph=True); read numbers from what the program returns."
+        )

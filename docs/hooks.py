@@ -30,6 +30,7 @@ AT_ROOT = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "docs/composition.md": "composition.md",
     "docs/conformance.md": "conformance.md",
     "docs/mutation.md": "mutation.md",
     "docs/images/neuron.svg": "images/neuron.svg",

@@ -41,7 +41,7 @@ def main(
     print(f"digits: held-out accuracy {right:.1%} on {len(X_test)} images")
 
     counts = np.zeros((10, 10), int)
-    np.add.at(counts, (y_test, predicted), 1)
+    np.add.at(counts, (y_test, np.array(predicted)), 1)
     figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     figure.colorbar(axes.imshow(counts, cmap="Blues"))
     for (i, j), n in np.ndenumerate(counts):

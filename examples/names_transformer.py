@@ -16,6 +16,7 @@ import argparse
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import pairwise
 from operator import mul
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any, TypeAlias
 
 from tqdm import trange
 
-from autograd_bp import Value, no_grad
+from autograd_bp import Value, maximum, no_grad
 from nn import Adam
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -91,7 +92,7 @@ def rmsnorm(x: Vector) -> Vector:
 
 def softmax(x: Vector) -> Vector:
     """exp xᵢ / Σ exp xⱼ."""
-    top = max(xi.data for xi in x)  # a shift changes no quotient, and keeps exp from overflow
+    top = reduce(maximum, x).detach()  # a shift changes no quotient, and keeps exp from overflow
     exps = [(xi - top).exp() for xi in x]
     total = sum(exps)
     return [e / total for e in exps]

@@ -14,6 +14,7 @@ from numbers import Real
 from typing import Any, SupportsIndex, TypeAlias
 
 from autograd_bp import Number, Value, dot, log, logsumexp, maximum, mean, relu, softplus
+from autograd_bp.value import is_symbolic
 
 __all__ = ["bce", "bce_with_logits", "cross_entropy", "hinge", "mse"]
 
@@ -121,7 +122,7 @@ def _binary_cross_entropy_of_logit(z: Any, t: Any) -> Any:
 
 
 def _margin(y: Any, t: Any) -> Any:
-    if _number(t, "targets of hinge") not in (-1.0, 1.0):
+    if abs(_number(t, "targets of hinge")) != 1.0 and not is_symbolic(t):
         raise ValueError(
             f"targets of hinge must be -1 or 1, got {t!r}; write 2*t - 1 for labels 0 and 1"
         )
@@ -150,10 +151,10 @@ def _list(x: Any) -> list[Any]:
 
 
 def _number(x: Any, what: str) -> float:
-    """The data of a node, or a plain number; NaN is left to show in the loss."""
+    """The data of a node, or a plain number; NaN is left to show in the loss, as in a trace."""
     if not isinstance(x, (Value, Real)):
         raise TypeError(f"{what} must be numbers or Values, got {x!r} of type {type(x).__name__}")
-    return float(x.data if isinstance(x, Value) else x)
+    return math.nan if is_symbolic(x) else float(x.data if isinstance(x, Value) else x)
 
 
 def _check_unit(x: Any, what: str, way_out: str) -> None:
@@ -170,7 +171,8 @@ def _probabilities(target: Any, n: int) -> list[Any]:
             f"got {target!r}; write int(target) for an index that is a float"
         )
     numbers = [_number(t, "probabilities in target") for t in ts]
-    if min(numbers) < 0.0 or not abs(sum(numbers) - 1.0) < 1e-6:
+    known = not any(map(is_symbolic, ts))
+    if known and (min(numbers) < 0.0 or not abs(sum(numbers) - 1.0) < 1e-6):
         raise ValueError(
             f"target must be probabilities, not negative and with sum 1, got {target!r}"
         )

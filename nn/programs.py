@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from autograd_bp import gradients, mean, value
+from autograd_bp import gradients, mean
+from autograd_bp.context import current
 from autograd_bp.ops import CODES, TABLE
+from autograd_bp.value import run_hooks
 from nn.losses import LOSSES, bce
 from nn.modules import MLP, Module, uninterrupted
 
@@ -43,7 +45,7 @@ def _is_known(model: Module, loss: Callable[[Any, Any], Any], targets: Sequence[
     A trace does not see what code reads from ``.data``, and raises no error for one sample among
     many. What an `MLP` and the losses of `nn` do is known.
     """
-    if find_spec("numpy") is None or value.derivative_watchers() or value._watchers.get():
+    if find_spec("numpy") is None or current().derivative_watchers or current().watchers:
         return False  # whoever watches wants to see nodes
     if type(model) is not MLP or loss not in LOSSES:
         return False
@@ -107,7 +109,7 @@ class BatchProgram:
     def add(self, grads: Sequence[float]) -> None:
         """Add gradients onto the parameters, as a backward pass does."""
         for p, g in zip(self.parameters, grads, strict=True):
-            p.grad = p.grad + value.run_hooks(p, g)
+            p.grad = p.grad + run_hooks(p, g)
 
     def _map(self, program: Any, batch: Sequence[int], **options: Any) -> Any:
         which = list(batch)

@@ -14,7 +14,6 @@ import json
 import math
 import os
 import random
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -219,8 +218,9 @@ class Network:
         mlp = self.folded()
         if to == "c":
             from autograd_bp import trace
+            from autograd_bp.program.c_names import free_name
 
-            name = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+            name = free_name(path.stem, default="network")
             trace(lambda features: mlp(features), [0.0] * len(self.columns)).to_c(path, name)
         elif to == "onnx":
             from nn.export import to_onnx

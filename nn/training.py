@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
 from autograd_bp.text import printable
+from autograd_bp.value import is_recording
 from nn.losses import LOSSES, bce, bce_with_logits, cross_entropy, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer
@@ -132,7 +133,8 @@ def fit(
     interruption, pass ``history=History()`` and look there.
 
     Raises FloatingPointError when a loss or a gradient is infinite or NaN, with the model as
-    it was before that batch; ValueError or TypeError for data that do not fit. Warns where the
+    it was before that batch; ValueError or TypeError for data that do not fit; RuntimeError
+    within `no_grad`, where nothing can be learnt. Warns where the
     last layer's sigmoid or tanh keeps an `MLP` from what the loss asks for.
     """
     from tqdm.auto import tqdm  # here, since all else of nn does without
@@ -140,6 +142,11 @@ def fit(
     if not callable(loss):
         known = [f"nn.{f.__name__}" for f in LOSSES]
         raise TypeError(f"loss must be a function, one of {', '.join(known)}; got {loss!r}")
+    if not is_recording():
+        raise RuntimeError(
+            "fit within no_grad has no gradients to learn from: call it outside, or within "
+            "autograd_bp.context.recording(), which switches them on again"
+        )
     epochs, batch_size = count(epochs, "epochs"), count(batch_size, "batch_size")
     rows, targets = _samples(X, y, "X", "y")
     n = len(rows)

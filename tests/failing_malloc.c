@@ -1,8 +1,9 @@
 /* malloc and its kin with a number of calls after which they fail, for tests/oom.py. Loaded before the
    C library, and imported by Python as a module. It needs glibc, whose own functions it calls.
 
-   NumPy 2.4 does not bear it that Python has no memory for the objects that NumPy asks it for: its
-   sums read a null pointer. So of NumPy's only the arrays' own memory fails. */
+   Python, NumPy and optree have failures of their own that they do not bear: they leave references
+   behind, or read null pointers. So what fails is what the project's compiled modules ask for, be
+   it through Python's functions, and the larger arrays that NumPy allocates. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -20,39 +21,45 @@ void __libc_free(void *);
 
 static atomic_long armed, forever, left, refused, live;
 
-static uintptr_t numpy, numpy_end;
+enum { MODULES = 16, LARGE = 4096 };
+static struct { uintptr_t begin, end; int is_numpy; } modules[MODULES];
+static int found;
 
-static int find_numpy(struct dl_phdr_info *info, size_t size, void *unused)
+static int find(struct dl_phdr_info *info, size_t size, void *unused)
 {
-    if (!strstr(info->dlpi_name, "_multiarray_umath")) return 0;
+    int is_numpy = strstr(info->dlpi_name, "_multiarray_umath") != NULL;
+    if (found == MODULES || (!is_numpy && !strstr(info->dlpi_name, "/autograd_bp/"))) return 0;
+    modules[found].begin = info->dlpi_addr;
     for (int i = 0; i < info->dlpi_phnum; i++) {
-        uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        uintptr_t end = begin + info->dlpi_phdr[i].p_memsz;
-        if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
-        if (!numpy || begin < numpy) numpy = begin;
-        if (end > numpy_end) numpy_end = end;
+        uintptr_t end = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
+        if (info->dlpi_phdr[i].p_type == PT_LOAD) modules[found].end = end;
     }
-    return 1;
-}
-
-static int is_numpys(void *address)
-{
-    return (uintptr_t)address >= numpy && (uintptr_t)address < numpy_end;
-}
-
-/* Whether NumPy is being run, up to so many calls above; the first of them are ours and malloc's. */
-static int in_numpy(void)
-{
-    void *calls[20];
-    int n = backtrace(calls, 20);
-    for (int i = 3; i < n; i++)
-        if (is_numpys(calls[i])) return 1;
+    modules[found++].is_numpy = is_numpy;
     return 0;
 }
 
-static int fails(void *caller)
+static int is_in(void *address, int numpy)
 {
-    if (!atomic_load(&armed) || (!is_numpys(caller) && in_numpy())) return 0;
+    for (int i = 0; i < found; i++)
+        if (modules[i].is_numpy == numpy && (uintptr_t)address >= modules[i].begin
+            && (uintptr_t)address < modules[i].end) return 1;
+    return 0;
+}
+
+/* Whether one of our modules asks for the memory, a few calls above. */
+static int is_asked_by_us(void)
+{
+    void *calls[10];
+    int n = backtrace(calls, 10);
+    for (int i = 2; i < n && !is_in(calls[i], 1); i++)
+        if (is_in(calls[i], 0)) return 1;
+    return 0;
+}
+
+static int fails(void *caller, size_t size)
+{
+    if (!atomic_load(&armed)) return 0;
+    if (!(size >= LARGE && is_in(caller, 1)) && !is_asked_by_us()) return 0;
     long n = atomic_fetch_sub(&left, 1);
     if (n > 0 || (n < 0 && !atomic_load(&forever))) return 0;
     atomic_fetch_add(&refused, 1);
@@ -66,9 +73,9 @@ static void *counted(void *block)
     return block;
 }
 
-void *malloc(size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_malloc(size)); }
-void *calloc(size_t n, size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_calloc(n, size)); }
-void *memalign(size_t to, size_t size) { return fails(__builtin_return_address(0)) ? NULL : counted(__libc_memalign(to, size)); }
+void *malloc(size_t size) { return fails(__builtin_return_address(0), size) ? NULL : counted(__libc_malloc(size)); }
+void *calloc(size_t n, size_t size) { return fails(__builtin_return_address(0), n * size) ? NULL : counted(__libc_calloc(n, size)); }
+void *memalign(size_t to, size_t size) { return fails(__builtin_return_address(0), size) ? NULL : counted(__libc_memalign(to, size)); }
 void *aligned_alloc(size_t to, size_t size) { return memalign(to, size); }
 
 int posix_memalign(void **block, size_t to, size_t size)
@@ -81,7 +88,7 @@ int posix_memalign(void **block, size_t to, size_t size)
 
 void *realloc(void *block, size_t size)
 {
-    if (fails(__builtin_return_address(0))) return NULL;
+    if (fails(__builtin_return_address(0), size)) return NULL;
     void *moved = __libc_realloc(block, size);
     if (block && !size) atomic_fetch_sub(&live, 1);
     if (!block) counted(moved);
@@ -98,8 +105,8 @@ void free(void *block)
 static PyObject *fail_after(PyObject *self, PyObject *number)
 {
     long n = PyLong_AsLong(number);
-    if (!numpy) dl_iterate_phdr(find_numpy, NULL);
-    in_numpy(); /* which loads a library when it is first called */
+    if (!found) dl_iterate_phdr(find, NULL);
+    is_asked_by_us(); /* which loads a library when it is first called */
     if (n == -1 && PyErr_Occurred()) return NULL;
     atomic_store(&refused, 0);
     atomic_store(&forever, n < 0);

@@ -15,12 +15,8 @@ from nn import MLP, bce, fit
 here = Path(autograd_bp.__file__).parent
 assert Path(sys.prefix) in here.parents, f"{here} is not what was installed in {sys.prefix}"
 assert autograd_bp.compiled
-for module in ("tape", "program.record", "program.simplify", "program.kernel"):
-    file = here.joinpath(*module.split(".")).parent
-    assert [
-        *file.glob(f"{module.split('.')[-1]}.*.so"),
-        *file.glob(f"{module.split('.')[-1]}.*.pyd"),
-    ]
+for module in ("tape", "program/record", "program/simplify", "program/kernel"):
+    assert [*here.glob(f"{module}.*.so"), *here.glob(f"{module}.*.pyd")], f"{module} is missing"
 
 x = Value(3.0)
 (x * x).backward()

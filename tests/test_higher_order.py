@@ -17,6 +17,7 @@ from strategies import NARY, SCALAR, TRUTH, eager, name_of, special_points
 import autograd_bp as ab
 from autograd_bp import Value, grad, gradients, hvp, jacobian, jvp, vjp
 from autograd_bp.ops import CODES, IEEE, grouped, second_rule
+from autograd_bp.program import trace
 from autograd_bp.tape import Tape
 from autograd_bp.value import apply
 
@@ -441,3 +442,60 @@ def test_a_derivative_of_plain_numbers_inside_another_still_sees_the_closure():
     assert grad(lambda x: ab.hessian(lambda y: x * x * y * y)(1.0))(5.0) == 20.0
     assert grad(lambda x: hvp(lambda y: x * y**3, (2.0,), (1.0,))[0])(5.0) == 12.0
     assert jacobian(lambda x: jacobian(lambda y: [x * y, y])(1.0))(5.0) == [1.0, 0.0]
+
+
+# --- data that was changed since -----------------------------------------------------------------
+
+CHANGED = {
+    "power": lambda x: x**3,
+    "product": lambda x: x * x,
+    "times 0": lambda x: x * (x.detach() - 3.0),
+    "sin": lambda x: x.sin(),
+    "dot": lambda x: ab.dot([x, 2.0], [x, x], 1.0),
+    "norm": lambda x: ab.norm([x, 4.0]),
+    "logsumexp": lambda x: ab.logsumexp([x, 1.0]),
+    "branch": lambda x: ab.relu(x - 4.0) * 1.0 + ab.maximum(x, 4.0),
+    "custom": lambda x: ab.custom(math.sin, ab.cos)(x),
+    "program": lambda x: trace(lambda v: v.sin() * v, 1.0)(x),
+    "checkpoint": lambda x: ab.checkpoint(lambda v: v.sin() * v)(x),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_a_graph_of_other_numbers_is_the_recorded_one_or_an_error(kind):
+    def fresh(data=3.0):
+        x = Value(data)
+        return x, CHANGED[kind](x)
+
+    x, y = fresh()
+    (recorded,) = gradients(y, [x])
+    (curvature,) = (
+        gradients(gradients(y, [x], create_graph=True)[0], [x]) if kind != "branch" else [0]
+    )
+    x.data = 5.0
+    assert gradients(y, [x]) == [recorded]  # as they were recorded
+    for way in ("create_graph", "detect_anomaly", "backward"):
+        try:
+            if way == "create_graph":
+                (d,) = gradients(y, [x], create_graph=True)
+            elif way == "backward":
+                y.backward(create_graph=True)
+                d = x.grad
+            else:
+                with ab.detect_anomaly():
+                    (d,) = gradients(y, [x])
+        except RuntimeError:
+            continue
+        assert number(d) == recorded
+        if isinstance(d, Value) and d.parents:
+            assert gradients(d, [x]) == [curvature]
+    x.data = 3.0  # as it was
+    assert number(gradients(y, [x], create_graph=True)[0]) == pytest.approx(recorded, rel=1e-12)
+
+
+def test_the_error_names_the_node_and_the_way_out():
+    x = Value(3.0, "x")
+    y = x**3
+    x.data = 5.0
+    with pytest.raises(RuntimeError, match=r"after Value\(data=27.0.*Compute the result again"):
+        gradients(y, [x], create_graph=True)

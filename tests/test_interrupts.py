@@ -20,10 +20,11 @@ import pytest
 
 import autograd_bp as ab
 from autograd_bp import Value, dot, no_grad, scope, sum_of, topological_order
+from autograd_bp.context import collect, current, watch
 from autograd_bp.custom import checkpoint, custom
 from autograd_bp.program.record import record
 from autograd_bp.tape import Tape, condense
-from autograd_bp.value import collect, consumers_first, is_recording, watch
+from autograd_bp.value import consumers_first, is_recording
 
 PACKAGE = str(Path(ab.__file__).parent)
 TRIES = int(os.environ.get("AUTOGRAD_BP_INTERRUPTS", 20))
@@ -57,6 +58,7 @@ class Graph:
         if not ab.compiled:
             assert all(0 <= node._code < 1 << ab.ops.CODE_BITS for node in self.nodes)
         assert is_recording()
+        assert current().entries == ()
         assert (x * w).scope == ""
         assert ab.gradients(y, [x, w]) == self.expected()
         assert topological_order(y) == self.nodes
@@ -108,9 +110,8 @@ JOBS = {
     "grad": (lambda graph: ab.grad(lambda x: x * graph.w)(1.0), 0),
     "checkpoint": (lambda graph: checkpoint(lambda x: x * x * x)(graph.x).sin(), 0),
     "deepcopy": (lambda graph: copy.deepcopy(graph.y), 0),
+    "contexts": (contexts, 0),
 }
-if (Path(PACKAGE) / "context.py").exists():
-    JOBS["contexts"] = contexts, 0
 
 
 class At:

@@ -28,9 +28,10 @@ from strategies import (
 
 import autograd_bp
 from autograd_bp import Value, logsumexp, polygamma, softmax
+from autograd_bp.context import tracing
 from autograd_bp.functions import __all__ as function_names
 from autograd_bp.ops import CODES, IEEE, RULES, TABLE, _careful_second, careful, second_rule
-from autograd_bp.value import apply, tracing
+from autograd_bp.value import apply
 
 # Rounding errors that are allowed, in units of |f| + Σ |xᵢ ∂f/∂xᵢ|: what half a unit in the last
 # place of the result and of each operand makes. A row takes a few roundings, and the functions

@@ -1,6 +1,7 @@
 """The C that programs are written as: it compiles clean and gives the same numbers."""
 
 import math
+import re
 import runpy
 import shutil
 import subprocess
@@ -138,6 +139,181 @@ def test_arguments_may_have_names_that_c_uses(tmp_path):
     value, gradient = run(tmp_path, program, [0.5, 2.0, 3.0, 4.0])
     true = 7.2 * math.exp(0.5)
     np.testing.assert_allclose([*value, *gradient], [true, true], rtol=1e-14)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+CXX = shutil.which("g++")
+HEADERS = """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal
+    stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath time
+    uchar wchar wctype""".split()  # noqa: SIM905 - as one reads it
+ISSUE = """i index NAN INFINITY HUGE_VAL class new template exp2 fmax isnan float_t _Bool main errno
+    y0 y1 yn j0 j1 jn gamma signgam _x __x a__b a_t std linux unix bool true nullptr typeof
+    thread_local alignas asm restrict inline complex I imaginary _Complex _Generic operator and
+    not_eq this friend virtual co_await concept requires M_PI isfinite signbit fpclassify sinf
+    powl lgamma_r scalb drem exp10 pow10 sincos real result gradient work v constant row_relu
+    row_maximum e j l sum t0 t1 argument_0__ f f_grad F_WORK F_GRAD_WORK F_H double float""".split()  # noqa: SIM905
+
+
+def known_to_the_compiler():
+    """What this machine's headers declare and define, and what its compilers define by themselves."""
+    includes = "".join(f"#include <{header}.h>\n" for header in HEADERS)
+    found = set()
+    for compiler, language, standard in [
+        (CC, "c", "c99"), (CC, "c", "c11"), (CC, "c", "gnu17"), (CXX, "c++", "c++17"),
+        (CXX, "c++", "gnu++17"),
+    ]:  # fmt: skip
+        if compiler is None:
+            continue
+        lines = includes if language == "c" else "#include <math.h>\n"
+        for flags in (["-P"], ["-dM"]):
+            text = subprocess.run(
+                [compiler, f"-std={standard}", "-E", *flags, "-x", language, "-"],
+                input=lines, capture_output=True, text=True, check=True,
+            ).stdout  # fmt: skip
+            pattern = r"^#define (\w+)" if flags == ["-dM"] else r"\b([A-Za-z]\w*)\s*[(;]"
+            found |= set(re.findall(pattern, text, re.MULTILINE))
+    return sorted(found)
+
+
+def with_arguments(names):
+    """A program whose arguments have any names at all."""
+    n = len(names)
+    code = ", ".join(f"x{k}" for k in range(n))
+    program = trace(eval(f"lambda {code}: ({code},)[0].relu() * {n}.5"), *[1.0] * n)
+    for layout, name in zip(program.arguments, names, strict=True):
+        layout.name = name
+    return program
+
+
+def compiled(folder, *files):
+    """The files, and their headers, with both compilers and each standard."""
+    for standard in ("c99", "c11", "c2x", "gnu17"):
+        subprocess.run(
+            [CC, *STRICT[1:], f"-std={standard}", "-fsyntax-only", *files], cwd=folder, check=True
+        )
+    lines = "".join(f'#include "{Path(file).with_suffix(".h").name}"\n' for file in files)
+    for standard in ("c++98", "c++11", "c++17", "c++20", "gnu++17"):
+        if CXX is not None:
+            subprocess.run(
+                [CXX, f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror",
+                 "-fsyntax-only", "-x", "c++", "-"],
+                input=f"#include <math.h>\n{lines}", text=True, cwd=folder, check=True,
+            )  # fmt: skip
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_arguments_may_have_any_name(tmp_path, dtype):
+    odd = ["λ", "θ₁", "θ₂", "x", "x_", "x__", "_x", "", "args[0]", "args[1]", "a*/b", "??/", "1x",
+           "\n", "\x1b[31m", "x" * 10_000, "x" * 10_001, "\ud800", "lambda", "None"]  # fmt: skip
+    names = [*ISSUE, *odd, *known_to_the_compiler()]
+    with_arguments(names).to_c(tmp_path / "f.c", "f", dtype)
+    compiled(tmp_path, "f.c")
+    header = (tmp_path / "f.h").read_text("utf-8")
+    given = re.findall(r"\*(\w+)", re.search(r"void f\((.*?)\);", header)[1])[:-2]
+    assert len(set(given)) == len(names)
+    assert given[names.index("i")] == "i_"
+    assert "\n   i_: 1, for i\n" in header, "and it says so"
+    assert not [name for name in given if name.startswith("_") or "__" in name]
+
+
+@needs_compiler
+def test_a_function_has_a_name_that_compiles_or_is_refused(tmp_path):
+    """Every name that the headers or the compilers know of, and some that are nobody's."""
+    program = trace(lambda x: x.relu() * 2.5, 1.0)
+    free = [
+        "f",
+        "model",
+        "island",
+        "total",
+        "stringent",
+        "memory",
+        "Exp",
+        "dx_t",
+        "a1",
+        "EXP",
+        "y2",
+    ]
+    written = []
+    for name in dict.fromkeys([*ISSUE, *known_to_the_compiler(), *free]):
+        try:
+            program.to_c(tmp_path / f"{name}.c", name)
+            written.append(name)
+        except ValueError as error:
+            assert "name must be" in str(error)  # noqa: PT017 - either is right
+            way_out = re.search(r"such as '(\w+)'", str(error))[1]
+            assert way_out not in ISSUE
+            program.to_c(tmp_path / "other.c", way_out)
+    assert set(free) <= set(written)
+    assert not {"exp2", "fmax", "isnan", "float_t", "_Bool", "class", "real", "row_relu"} & {
+        *written
+    }
+    assert len(written) < 150, "most are refused, or nobody waits for the compiler"
+    for k in range(0, len(written), 50):
+        compiled(tmp_path, *(f"{name}.c" for name in written[k : k + 50]))
+
+
+@needs_compiler
+def test_names_of_files(tmp_path):
+    program = trace(lambda x: x * 2.5, 1.0)
+    for name in ["model-1.5.c", "a b.c", "1e5.c", "ü.c", "a'b.c", "x.y.z.c", "%s.c", "sin(1.0).c"]:
+        for dtype in ("float64", "float32"):
+            program.to_c(tmp_path / name, "f", dtype)
+            compiled(tmp_path, name)
+    before = sorted(tmp_path.iterdir())
+    for name in ['a"b.c', "a\\b.c", "a\nb.c", "a\rb.c", "a\x1b.c", "a??/b.c", "\udcff.c"]:
+        with pytest.raises(ValueError, match="path must end in a name that C can include"):
+            program.to_c(tmp_path / name, "f")
+    assert sorted(tmp_path.iterdir()) == before
+    (tmp_path / 'a"\n??/').mkdir()  # folders are not written anywhere
+    program.to_c(tmp_path / 'a"\n??/' / "f.c", "f")
+    compiled(tmp_path / 'a"\n??/', "f.c")
+
+
+# --- single precision -----------------------------------------------------------------------------
+
+
+@needs_compiler
+def test_constants_beyond_floats_compile(tmp_path):
+    numbers = [1e300, -1e300, 1e39, 3.4e38, 3.5e38, 1e-40, 1e-50, 1e-300, -1e-46, 0.1, 16777217.0]
+    program = trace(lambda x: [x * c for c in numbers], 1.0)
+    value, _ = run(tmp_path, program, (1.0,), "float32", grad=False)
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_array_equal(value, np.array(numbers).astype(np.float32).astype(float))
+
+
+@needs_compiler
+@pytest.mark.parametrize("x", [1e-40, 1e-38, 1e-20, 1.0, 1e10])
+def test_the_gradient_of_a_power_in_floats(tmp_path, x):
+    """To rounding of floats, whatever is beyond them on the way."""
+    program = trace(lambda p, x: p[0] ** p[1] + p[0] ** p[2] + x, [1.0, 2.0, 3.0], 1.0)
+    for a, b in [(0.0, 0.01), (0.5, 1.5), (2.0, 0.25), (0.99, 1e-3), (-1e-6, 1.0)]:
+        p = [float(np.float32(t)) for t in (x, a, b)]
+        _, gradient = run(tmp_path, program, (p, 0.0), "float32")
+        expected = np.array(program.value_and_grad(p, 0.0)[1])
+        with np.errstate(over="ignore"):
+            expected = expected.astype(np.float32)
+        np.testing.assert_allclose(gradient, expected, rtol=2e-4, atol=1e-37)
+
+
+@needs_compiler
+def test_every_row_in_floats_at_small_and_large_numbers(tmp_path):
+    """None is NaN where it is a number in doubles that floats have."""
+    rows = [op for op in TABLE if op.operands and not op.is_nary]
+    rows = [op for op in rows if op.name not in ("lgamma", "polygamma", "attach", "tan")]
+
+    def f(x):
+        return [apply(op.name, *x[: len(op.operands)]) for op in rows] + [norm(x[:2])]
+
+    program = trace(f, [0.3, 0.4, 0.7])
+    gradients = trace(lambda x: norm(x[:2]) + apply("hypot", x[0], x[1]) + x[2], [0.3, 0.4, 0.7])
+    for x in ([0.3, 0.4, 0.7], [1e-22, 2e-22, 0.5], [1e-40, 3e-40, 0.5]):
+        x = [float(np.float32(t)) for t in x]
+        value, _ = run(tmp_path, program, (x,), "float32", grad=False)
+        np.testing.assert_allclose(value, program.value(x), rtol=1e-5, atol=1e-37)
+        _, gradient = run(tmp_path, gradients, (x,), "float32")
+        np.testing.assert_allclose(gradient, gradients.value_and_grad(x)[1], rtol=1e-4, atol=1e-37)
 
 
 def test_errors(tmp_path):

@@ -11,7 +11,7 @@ from autograd_bp import Value, dot, value_and_grad
 from autograd_bp.ops import CODES
 from autograd_bp.program import engine, lanes, trace
 from autograd_bp.program.instructions import positions
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.program.products import WORTHWHILE, matrix_products
 
 VERSIONS = engine.kernel.available() if engine.compiled else []
@@ -41,7 +41,8 @@ def dots_of(program):
 
 def product_steps(program):
     plan = Plan(program.instructions, np.zeros(len(program.instructions.inputs), bool))
-    return [(n, m, k) for op, n, k, _, _, m in plan.slot_steps.tolist() if op == PRODUCT]
+    return [(n, m, k) for op, n, k, _, _, m in plan.slot_steps.tolist()
+            if op in (PRODUCT, CARRYING[PRODUCT])]  # fmt: skip
 
 
 def results(program, *args):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from autograd_bp.files import write_whole
 from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.program.c_names import free_name, is_reserved
 from autograd_bp.program.c_text import (
     MATHEMATICS,
     Sequences,
@@ -27,7 +29,8 @@ from autograd_bp.program.c_text import (
     parsed,
     row_function,
 )
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
+from autograd_bp.text import printable
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
@@ -35,36 +38,30 @@ if TYPE_CHECKING:
 __all__ = ["write_c"]
 
 TYPES = {"float64": "double", "float32": "float"}
-KEYWORDS = frozenset(
-    [
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
-        "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
-        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
-        "typedef", "union", "unsigned", "void", "volatile", "while",
-    ]
-)  # fmt: skip
 FUNCTIONS = {
     op.name: f"row_{op.name}" for op in TABLE if op.name.isidentifier() and not op.is_nary
 } | MATHEMATICS
-TAKEN = (
-    KEYWORDS
-    | MATHEMATICS.keys()
-    | {"main", "real", "gamma", "constant", "result", "gradient", "work", "v"}
-)
-"""Names that C, <math.h> or the text below has a use for."""
+UNSAID = re.compile(r'["\\\x00-\x1f\x7f]|\?\?[=/\'()!<>-]')
+"""What a file's name may not have in an #include: what ends it, escapes, and trigraphs."""
 
 
 def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: str) -> None:
     """What `Program.to_c` does."""
-    if not name.isidentifier() or not name.isascii() or name in TAKEN:
+    if not name.isidentifier() or not name.isascii() or is_reserved(name):
         raise ValueError(
-            f"name must be a name in C that is still free, such as 'model', got {name!r}"
+            "name must be a name in C that is still free, in C++ and its libraries too, such as "
+            f"{free_name(name, default='model')!r}; got {name!r}"
         )
     if dtype not in TYPES:
         raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}')
     target = Path(path)
     if target.suffix != ".c":
         raise ValueError(f"path must end in .c, got {str(path)!r}; the header goes beside it")
+    if UNSAID.search(target.name) or not _is_text(target.name):
+        raise ValueError(
+            "path must end in a name that C can include, without quotes, backslashes, control "
+            f"characters or trigraphs, such as {name + '.c'!r}; got {str(path)!r}"
+        )
     real = TYPES[dtype]
     functions = [(name, program, ["result"])]
     if program.result.size == 1:
@@ -76,40 +73,60 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     for plan in plans:
         if not plan.is_native:
             raise ValueError("polygamma, the derivative of lgamma, is not in C's <math.h>")
-    names = _parameter_names(program)
+    places = [f"argument_{k}__" for k in range(len(program.arguments))]
     parts = [
-        _Function(function, p, plan, names, results, real)
+        _Function(function, p, plan, places, results, real)
         for (function, p, results), plan in zip(functions, plans, strict=True)
     ]
-    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]} - {PRODUCT}
+    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]}
+    codes -= {PRODUCT, CARRYING[PRODUCT]}
     rows = "\n".join(_row_functions(codes))
-    body = "\n\n".join(part.definition() for part in parts)
-    source = (
-        f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n'
-        f"typedef {real} real;\n\n{rows}\n{body}\n"
-    )
-    header = _header(name, parts, program, names)
     if real == "float":
-        source = _in_single_precision(source)
+        rows = _in_single_precision(rows)
+    text = f"typedef {real} real;\n\n{rows}\n" + "\n\n".join(p.definition() for p in parts)
+    # What the file itself calls by a name: all but the two functions, and words in comments.
+    own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", text)))
+    if own & {name, f"{name}_grad"}:
+        raise ValueError(
+            f"name must be a name that the file has no use for itself, such as "
+            f"{free_name(name, own)!r}; got {name!r}"
+        )
+    own |= {
+        name,
+        f"{name}_grad",
+        *(f"{name.upper()}{end}" for end in ("_H", "_WORK", "_GRAD_WORK")),
+    }
+    names: dict[str, str] = {}
+    for place, layout in zip(places, program.arguments, strict=True):
+        names[place] = free_name(layout.name, own | set(names.values()))
+
+    def named(text: str) -> str:
+        return re.sub(r"argument_\d+__", lambda match: names[match[0]], text)
+
+    source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{named(text)}\n'
+    header = named(_header(name, parts, program, places))
     write_whole(target.with_suffix(".h"), header.encode())
     write_whole(target, source.encode())
 
 
-def _parameter_names(program: Program) -> list[str]:
-    """The arguments' own names, made fit for C and different from each other."""
-    names: list[str] = []
-    for layout in program.arguments:
-        name = re.sub(r"\W", "_", layout.name, flags=re.ASCII).strip("_") or "x"
-        while name in names or name in TAKEN:
-            name += "_"
-        names.append(name)
-    return names
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be written in UTF-8."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _comment(text: str) -> str:
+    """Text within a comment, which it cannot end."""
+    return printable(text).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
 
 
 def _header(name: str, parts: list[_Function], program: Program, names: list[str]) -> str:
     guard = f"{name.upper()}_H"
     sizes = "\n".join(
-        f"   {n}: {layout.size}" for n, layout in zip(names, program.arguments, strict=True)
+        f"   {n}: {layout.size}, for {_comment(layout.name)}"
+        for n, layout in zip(names, program.arguments, strict=True)
     )
     lines = [
         f"/* {name}: written by autograd-bp from {len(program)} scalar instructions.",
@@ -150,6 +167,11 @@ class _Function:
         self.work = max(len(plan.slots), 1)
         self._tables: list[Any] = []
         self._length = 0
+        self._powers: dict[int, list[int]] = {}  # of each power's slot, where a and b are
+        for code, n, _, out, args, _ in plan.slot_steps.tolist():
+            if code == CODES["**"]:
+                operands = plan.indices[args : args + 2 * n].reshape(2, n).T.tolist()
+                self._powers |= dict(zip(range(out, out + n), operands, strict=True))
 
     def prototype(self) -> str:
         parameters = [f"const {self.real} *{name}" for name in self.arguments]
@@ -159,11 +181,14 @@ class _Function:
     def definition(self) -> str:
         statements = "\n".join(self._statements())
         constants = self.plan.slots[self.plan.uniform : self._computed]
+        number: Callable[[float], str] = literal
+        if self.real == "float":
+            statements, number = _in_single_precision(statements), _single
         text = f"{self.prototype()}\n{{\n"
         if self._tables:
             text += _table("int", "index", [str(i) for i in np.concatenate(self._tables)])
         if len(constants):
-            text += _table("real", "constant", [literal(x) for x in constants.tolist()])
+            text += _table("real", "constant", [number(x) for x in constants.tolist()])
         return f"{text}    {self.real} *v = work;\n{statements}\n}}"
 
     @property
@@ -181,8 +206,10 @@ class _Function:
                 f"v[{start} + i] = constant[i];"
             )
         for code, n, k, out, args, m in self.plan.slot_steps.tolist():
-            if code == PRODUCT:
-                yield from self._product(n, m, k, out, args)
+            if code in (PRODUCT, CARRYING[PRODUCT]):
+                yield from self._product(code, n, m, k, out, args)
+            elif self.real == "float" and TABLE[code].name == "*":
+                yield from self._float_products(n, out, args)
             else:
                 yield from self._loop(TABLE[code], n, k, out, args)
         begin = 0
@@ -227,14 +254,39 @@ class _Function:
         yield f"        {result} = {value};"
         yield "    }"
 
-    def _product(self, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
+    def _float_products(self, n: int, out: int, args: int) -> Iterator[str]:
+        """Products p·q of floats, in doubles where a factor is a power.
+
+        That of the derivative b·aᵇ⁻¹ may be beyond all floats where the product is not: 0·inf
+        would be NaN. So such a power is computed again.
+        """
+        factors = self.plan.indices[args : args + 2 * n].reshape(2, n).T.tolist()
+        begin = 0
+        for which, run in groupby(
+            factors, key=lambda pq: (pq[0] in self._powers, pq[1] in self._powers)
+        ):
+            rows = list(run)
+            if which[0] and not which[1]:
+                rows = [row[::-1] for row in rows]
+            columns = np.array([
+                [p, *self._powers[q]] if any(which) else [p, q] for p, q in rows
+            ])  # fmt: skip
+            at = [self._address(column[:, None]) for column in columns.T]
+            value = f"{at[0]} * {at[1]}"
+            if any(which):
+                value = f"(real)({at[0]} * (pow)({at[1]}, {at[2]}))"
+            yield (f"    for (int i = 0; i < {len(rows)}; i++) v[{out + begin} + i] = {value};")
+            begin += len(rows)
+
+    def _product(self, code: int, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
         which = self.plan.indices[args : args + (n + m) * k + n * m]
         p = self._address(which[: n * k].reshape(n, k), "i", "l")
         q = self._address(which[n * k : (n + m) * k].reshape(k, m), "l", "j")
         bias = self._address(which[(n + m) * k :].reshape(n, m))
         yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* P·Qᵀ + B */"
         yield "        real sum = 0.0;"
-        yield f"        for (int l = 0; l < {k}; l++) sum += {p} * {q};"
+        test = "" if code == PRODUCT else f"if ({p} != 0 && {q} != 0) "
+        yield f"        for (int l = 0; l < {k}; l++) {test}sum += {p} * {q};"
         yield f"        v[{out} + {m} * i + j] = {bias} + sum;"
         yield "    }"
 
@@ -291,9 +343,19 @@ def _in_single_precision(source: str) -> str:
     """The same text with float's literals and functions."""
 
     def literal_of_float(match: re.Match[str]) -> str:
-        tiny = 0.0 < float(match[0]) < 1e-38  # the bound below which `norm` scales its operands
-        return "1e-30f" if tiny else match[0] + "f"
+        x = float(match[0])
+        if 0.0 < x < 1e-38:  # the bounds below which `norm` and `hypot` scale their operands
+            return "1e-30f"
+        return "1e+30f" if x > 1e38 else match[0] + "f"  # and by what
 
-    source = re.sub(r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)", literal_of_float, source)
+    number = r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)(?![\w.])"
+    source = re.sub(number, literal_of_float, source)
     functions = "|".join(sorted(MATHEMATICS.values(), key=len, reverse=True))
     return re.sub(rf"\b({functions})\(", r"\1f(", source)
+
+
+def _single(x: float) -> str:
+    """A number as a float of C: what is beyond all floats is infinite, as if it were computed."""
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.float32(x)
+    return f"{single!s}f" if np.isfinite(single) else literal(float(single))

@@ -336,7 +336,8 @@ def kernel_codes() -> str:
     codes = {op.name: code for code, op in enumerate(TABLE)}
     return (
         f"{WRITTEN_BY}\n{WHICH_TABLE}\n"
-        f"enum {{ DOT = {codes['dot']}, SUM_OF = {codes['sum_of']} }};\n"
+        f"enum {{ DOT = {codes['dot']}, CARRY_DOT = {codes['carry_dot']}, "
+        f"SUM_OF = {codes['sum_of']} }};\n"
         f"static const int operand_count[] = {{{counts}}};\n"
         f"static inline int is_nary(int op) {{ return {nary}; }}\n"
     )

@@ -1,7 +1,8 @@
 """Derivatives of instructions, which are instructions again.
 
 The partial derivatives of one operation are written for all of its instructions at once, by
-the expression in the table. What is left of the chain rule is one `dot` for each instruction:
+the expression in the table. What is left of the chain rule is one sum of products for each
+instruction, a `carry_dot`, where what is exactly 0 carries nothing:
 
     reverse   adjoint of x = Σ over consumers y of x:  adjoint of y · ∂y/∂x
     forward   tangent of y = Σ over operands x of y:   tangent of x · ∂y/∂x
@@ -32,7 +33,7 @@ from autograd_bp.program.reading import ArrayReading
 
 __all__ = ["pull_back", "push_forward"]
 
-DOT = CODES["dot"]
+CARRY_DOT = CODES["carry_dot"]
 
 
 def pull_back(
@@ -90,7 +91,7 @@ def push_forward(
 def _sums(
     builder: Builder, n: int, target: Ints, source: Ints, factor: Ints, given: Sequence[int]
 ) -> Ints:
-    """Write a `dot` of what was written for the sources with the factors, for each target.
+    """Write a `carry_dot` of what was written for the sources with the factors, for each target.
 
     Terms come target by target, sources before what is made from them. Source n + j is the
     instruction ``given[j]``. Returns where the sum of each target stands, -1 for none.
@@ -107,7 +108,7 @@ def _sums(
     at = first[:-1].repeat(terms) + np.arange(len(target)) - starts.repeat(terms)
     operands[at] = where[source]
     operands[at + terms.repeat(terms)] = factor
-    builder.write(np.full(len(starts), DOT, np.int16), counts, operands)
+    builder.write(np.full(len(starts), CARRY_DOT, np.int16), counts, operands)
     return where[:n]
 
 

@@ -20,10 +20,19 @@ __all__ = ["graph", "replay"]
 
 
 def _on_nodes(op: Op) -> Callable[..., Number]:
+    if op.name == "carry_dot":  # no function for users
+        return _carry_dot
     if op.is_nary:
         function = getattr(value, op.name)
         return lambda *operands: function(*grouped(op, operands))
     return partial(value.apply, op.name)
+
+
+def _carry_dot(*operands: Number) -> Number:
+    w, x, bias = grouped(TABLE[CODES["carry_dot"]], operands)
+    products = [value.apply("carry", *pair) for pair in zip(w, x, strict=True)]
+    total: Number = value.sum_of([*products, bias])
+    return total
 
 
 _STRICT: list[Any] = [_on_nodes(op) if op.operands else None for op in TABLE]

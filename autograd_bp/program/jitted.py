@@ -13,8 +13,8 @@ from typing import Any
 from autograd_bp.program.arguments import Given, Same, Static
 from autograd_bp.program.program import Program
 from autograd_bp.program.trace import name_of, traced
-from autograd_bp.transforms import is_inside
-from autograd_bp.value import Value, is_tracing
+from autograd_bp.transforms import are_constants
+from autograd_bp.value import is_tracing
 
 __all__ = ["Jitted", "jit"]
 
@@ -110,7 +110,7 @@ class Jitted:
         optimize, cache_size, *_ = self._options
         program = traced(*call.example(), optimize, captures=True)
         program.name = name_of(self._f)
-        if _outlive(program.captured):
+        if are_constants(program.captured):  # the next call takes the same
             with self._lock:
                 self._programs[call.key] = program
                 while len(self._programs) > cache_size:
@@ -156,8 +156,3 @@ class Jitted:
         """Forget all programs."""
         with self._lock:
             self._programs.clear()
-
-
-def _outlive(captured: Sequence[Value]) -> bool:
-    """Whether the function takes the same Values in its next call: no transformation made them."""
-    return not captured or (not is_inside() and all(x.is_leaf for x in captured))

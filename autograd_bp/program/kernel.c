@@ -13,13 +13,20 @@
 
 #include "kernel_codes.h"
 
-enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, TILE = 4, LARGEST = 256, PART = 64,
+enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, CARRY_LAYER = 205, CARRY_OUTER = 206,
+       CARRY_PRODUCT = 207, TILE = 4, LARGEST = 256, PART = 64,
        MANY_PRODUCTS = 1024 };
 
 typedef struct { int32_t op, n, k, out, args, extra; } Step;
 
 static inline uint64_t bits_of(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
 static inline double number_of(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
+
+/* Of an operation on sequences. */
+static inline int operands_of(const Step *step)
+{
+    return step->op == DOT || step->op == CARRY_DOT ? 2 * step->k + 1 : step->k;
+}
 
 /* Memory that a caller lends to work in: numbers from its begin on, pointers before its end. While
    steps run nothing is allocated, so they cannot fail; when they are done, nothing stays. */
@@ -33,10 +40,10 @@ static size_t room_of(const Step *step, const Step *end, size_t block)
 {
     size_t numbers = 0, pointers = 0;
     for (; step < end; step++) {
-        size_t n = step->n, k = step->k, count = step->op == DOT ? 2 * k + 1 : k;
-        if (step->op == PRODUCT) {
+        size_t n = step->n, k = step->k, count = operands_of(step);
+        if (step->op == PRODUCT || step->op == CARRY_PRODUCT) {
             numbers = larger(numbers, (n + whole_vectors(step->extra)) * k);
-        } else if (step->op == OUTER) {
+        } else if (step->op == OUTER || step->op == CARRY_OUTER) {
             numbers = larger(numbers, whole_vectors(k) * block);
         } else if (is_nary(step->op)) {
             pointers = larger(pointers, count);

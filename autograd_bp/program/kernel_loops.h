@@ -231,6 +231,18 @@ static inline double V(erfc)(double x)
 
 #include "kernel_rows.h"
 
+/* --- what is exactly 0 carries nothing --------------------------------------------------------
+
+   In sums of products of the chain rule, 0·∞ and 0·NaN are 0. An ordinary sum tells where there
+   was one, as then it is NaN: it is made again, product by product. */
+
+static double V(carry_sum)(int k, const double *p, long p_step, const double *q, long q_step)
+{
+    double sum = 0.0;
+    for (int i = 0; i < k; i++) sum += V(row_carry)(p[i * p_step], q[i * q_step]);
+    return sum;
+}
+
 /* --- products of matrices ------------------------------------------------------------------ */
 
 /* Products of TILE rows p with `vectors` vectors of columns, summed over their k numbers.
@@ -261,6 +273,16 @@ static double V(dot)(int k, const double *slots, const int32_t *w)
 #pragma omp simd reduction(+ : sum)
     for (int i = 0; i < k; i++) sum += slots[w[i]] * slots[x[i]];
     return slots[w[2 * k]] + sum;
+}
+
+static double V(carry_dot)(int k, const double *slots, const int32_t *w)
+{
+    double y = V(dot)(k, slots, w);
+    if (y == y) return y;
+    const int32_t *x = w + k;
+    y = 0.0;
+    for (int i = 0; i < k; i++) y += V(row_carry)(slots[w[i]], slots[x[i]]);
+    return slots[w[2 * k]] + y;
 }
 
 static double V(sum_of)(int k, const double *slots, const int32_t *x)
@@ -297,9 +319,12 @@ static __attribute__((noinline)) void V(product)(const Step *s, const int32_t *i
             else
                 V(outer_tile)(tile, columns + j, width, k, found, 1);
             for (int r = i; r < i + TILE && r < n; r++)
-                for (int c = j; c < j + 2 * WIDTH && c < m; c++)
-                    y[(size_t)r * m + c] = slots[index[(size_t)r * m + c]]
-                                         + found[(r - i) * 2 * WIDTH + c - j];
+                for (int c = j; c < j + 2 * WIDTH && c < m; c++) {
+                    double sum = found[(r - i) * 2 * WIDTH + c - j];
+                    if (sum != sum && s->op == CARRY_PRODUCT)
+                        sum = V(carry_sum)(k, p + (size_t)r * k, 1, columns + c, width);
+                    y[(size_t)r * m + c] = slots[index[(size_t)r * m + c]] + sum;
+                }
         }
     }
 }
@@ -315,14 +340,16 @@ static void V(run_slots)(const Step *step, const Step *end, const int32_t *indic
         int n = step->n, k = step->k;
         if (step->op == COPY) {
             LANES y[l] = slots[index[l]];
-        } else if (step->op == PRODUCT) {
+        } else if (step->op == PRODUCT || step->op == CARRY_PRODUCT) {
             V(product)(step, index, slots, room.numbers);
         } else if (step->op == DOT && n == 1) {
             *y = V(dot)(k, slots, index);
+        } else if (step->op == CARRY_DOT && n == 1) {
+            *y = V(carry_dot)(k, slots, index);
         } else if (step->op == SUM_OF && n == 1) {
             *y = V(sum_of)(k, slots, index);
         } else if (is_nary(step->op)) {
-            int count = step->op == DOT ? 2 * k + 1 : k;
+            int count = operands_of(step);
             for (int begin = 0; begin < n; begin += PART) {
                 int size = n - begin < PART ? n - begin : PART, width = V(whole)(size);
                 double *to = room.numbers;
@@ -383,9 +410,30 @@ static void V(layer)(const Step *s, const int32_t *x, const double *slots, doubl
     }
 }
 
+/* Not inlined, so that the loops of a plain layer have the registers. */
+static __attribute__((noinline)) void V(carry_layer)(
+    const Step *s, const int32_t *x, const double *slots, double *rows, int n, int stride)
+{
+    V(layer)(s, x, slots, rows, n, stride);
+    for (int r = 0; r < s->n; r++) {
+        double *out = rows + (size_t)(s->out + r) * stride;
+        int wrong = 0;
+        LANES wrong |= out[l] != out[l];
+        if (!wrong) continue;
+        const double *w = slots + s->extra + (size_t)(r - r % TILE) * (s->k + 1) + r % TILE;
+        for (int l = 0; l < n; l++) {
+            if (out[l] == out[l]) continue;
+            double sum = 0.0;
+            for (int j = 0; j < s->k; j++)
+                sum += V(row_carry)(w[TILE * (j + 1)], rows[(size_t)x[j] * stride + l]);
+            out[l] = w[0] + sum;
+        }
+    }
+}
+
 /* The same as `outer_tile` for few products: vectors run over the lanes, and are added up at the end. */
 static inline __attribute__((always_inline)) void V(narrow_tile)(
-    const double *rows, const int32_t *p, const int32_t *q, const int32_t *places, int width,
+    const Step *s, const double *rows, const int32_t *p, const int32_t *q, const int32_t *places,
     double *sums, int n, int stride, const int tall, const int wide)
 {
     V(Vec) sum[TILE][2] = {{{0}}};
@@ -403,7 +451,10 @@ static inline __attribute__((always_inline)) void V(narrow_tile)(
             memcpy(part, &sum[i][j], sizeof part);
             for (int half = WIDTH / 2; half; half /= 2)
                 for (int l = 0; l < half; l++) part[l] += part[l + half];
-            sums[places[(size_t)i * width + j]] += part[0];
+            if (part[0] != part[0] && s->op == CARRY_OUTER)
+                part[0] = V(carry_sum)(n, rows + (size_t)p[i] * stride, 1,
+                                       rows + (size_t)q[j] * stride, 1);
+            sums[places[(size_t)i * s->k + j]] += part[0];
         }
 }
 
@@ -420,13 +471,13 @@ static void V(narrow_outer)(const Step *s, const int32_t *p, double *rows, doubl
             wide = s->k - j >= 2 ? 2 : 1;
             const int32_t *at = places + (size_t)i * s->k + j;
             if (tall == TILE && wide == 2)
-                V(narrow_tile)(rows, p + i, q + j, at, s->k, sums, n, stride, TILE, 2);
+                V(narrow_tile)(s, rows, p + i, q + j, at, sums, n, stride, TILE, 2);
             else if (tall == TILE)
-                V(narrow_tile)(rows, p + i, q + j, at, s->k, sums, n, stride, TILE, 1);
+                V(narrow_tile)(s, rows, p + i, q + j, at, sums, n, stride, TILE, 1);
             else if (wide == 2)
-                V(narrow_tile)(rows, p + i, q + j, at, s->k, sums, n, stride, 1, 2);
+                V(narrow_tile)(s, rows, p + i, q + j, at, sums, n, stride, 1, 2);
             else
-                V(narrow_tile)(rows, p + i, q + j, at, s->k, sums, n, stride, 1, 1);
+                V(narrow_tile)(s, rows, p + i, q + j, at, sums, n, stride, 1, 1);
         }
     }
 }
@@ -455,8 +506,12 @@ static void V(outer)(const Step *s, const int32_t *p, double *rows, double *sums
             else
                 V(outer_tile)(tile, columns + j, width, lanes, found, 1);
             for (int r = 0; r < TILE && i + r < s->n; r++)
-                for (int c = 0; c < 2 * WIDTH && j + c < s->k; c++)
-                    sums[places[(size_t)(i + r) * s->k + j + c]] += found[r * 2 * WIDTH + c];
+                for (int c = 0; c < 2 * WIDTH && j + c < s->k; c++) {
+                    double sum = found[r * 2 * WIDTH + c];
+                    if (sum != sum && s->op == CARRY_OUTER)
+                        sum = V(carry_sum)(lanes, tile[r], 1, columns + j + c, width);
+                    sums[places[(size_t)(i + r) * s->k + j + c]] += sum;
+                }
         }
     }
 }
@@ -472,10 +527,12 @@ static void V(run_rows)(const Step *step, const Step *end, const int32_t *indice
         double *y = rows + (size_t)step->out * stride;
         if (step->op == LAYER) {
             V(layer)(step, index, slots, rows, n, stride);
-        } else if (step->op == OUTER) {
+        } else if (step->op == CARRY_LAYER) {
+            V(carry_layer)(step, index, slots, rows, n, stride);
+        } else if (step->op == OUTER || step->op == CARRY_OUTER) {
             V(outer)(step, index, rows, sums, lanes, stride, room.numbers);
         } else if (is_nary(step->op)) {
-            int count = step->op == DOT ? 2 * step->k + 1 : step->k;
+            int count = operands_of(step);
             const double **p = room.end - count;
             for (int i = 0; i < step->n; i++, index += count, y += stride) {
                 for (int j = 0; j < count; j++) p[j] = rows + (size_t)index[j] * stride;

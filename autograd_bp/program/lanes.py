@@ -14,10 +14,10 @@ import numpy as np
 
 from autograd_bp.ops import IEEE, TABLE, Op
 from autograd_bp.program.instructions import Floats, Ints
-from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, TILE, Plan
+from autograd_bp.program.plan import CARRYING, COPY, LAYER, OUTER, PRODUCT, TILE, Plan
 from autograd_bp.program.reading import ArrayReading
 
-__all__ = ["evaluate", "operand_count", "product", "run_rows", "run_slots"]
+__all__ = ["carrying", "evaluate", "operand_count", "product", "run_rows", "run_slots"]
 
 
 @cache
@@ -68,7 +68,7 @@ def evaluate(
     if op.is_nary:
         groups.append(float(length))
         if length == 0:
-            return operands[:, 0] if op.name == "dot" else np.zeros(operands[:, 0].shape)
+            return operands[:, 0] if len(op.operands) > 1 else np.zeros(operands[:, 0].shape)
     return value(op)(*groups)[:, 0]
 
 
@@ -85,10 +85,11 @@ def run_slots(plan: Plan, slots: Floats) -> None:
             if code == COPY:
                 slots[out : out + n] = slots[plan.indices[args : args + n]]
                 continue
-            if code == PRODUCT:
+            if code in (PRODUCT, CARRYING[PRODUCT]):
                 m = extra
                 which = plan.indices[args : args + (n + m) * k + n * m]
-                slots[out : out + n * m] = product(slots[which], n, m, k)
+                matmul = np.matmul if code == PRODUCT else carrying
+                slots[out : out + n * m] = product(slots[which], n, m, k, matmul)
                 continue
             count = operand_count(code, k)
             which = plan.indices[args : args + n * count].reshape(count, n).T
@@ -101,6 +102,19 @@ def product(operands: Any, n: int, m: int, k: int, matmul: Any = np.matmul) -> A
     return matmul(p.reshape(n, k), q.reshape(k, m)).ravel() + bias
 
 
+def carrying(p: Any, q: Any) -> Any:
+    """The matrix product p·q, in which what is exactly 0 carries nothing: 0·∞ is 0.
+
+    Where it went wrong there is a NaN: these are made again.
+    """
+    result = np.matmul(p, q)
+    i, j = np.nonzero(np.isnan(result))
+    if len(i):
+        products = np.where((p[i] == 0) | (q.T[j] == 0), 0.0, p[i] * q.T[j])
+        result[i, j] = products.sum(axis=1)
+    return result
+
+
 def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats) -> None:
     """Compute one block of lanes: ``lanes`` and ``out`` have a column for each, ``sums`` none."""
     rows = np.empty((plan.rows, lanes.shape[1]))
@@ -108,10 +122,12 @@ def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats
     rows[plan.splats[:, 0]] = slots[plan.splats[:, 1]][:, None]
     with np.errstate(all="ignore"):
         for code, n, k, at, args, extra in plan.row_steps.tolist():
-            if code == LAYER:
-                rows[at : at + n] = _layer(plan, slots, rows, (n, k, args, extra))
-            elif code == OUTER:
-                _outer(plan.indices[args : args + n + k + n * k], rows, n, sums)
+            if code in (LAYER, CARRYING[LAYER]):
+                matmul = np.matmul if code == LAYER else carrying
+                rows[at : at + n] = _layer(plan, slots, rows, (n, k, args, extra), matmul)
+            elif code in (OUTER, CARRYING[OUTER]):
+                matmul = np.matmul if code == OUTER else carrying
+                _outer(plan.indices[args : args + n + k + n * k], rows, n, sums, matmul)
             else:
                 count = operand_count(code, k)
                 which = plan.indices[args : args + n * count].reshape(n, count)
@@ -120,17 +136,19 @@ def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats
         out[plan.output_row >= 0] = rows[plan.output_row[plan.output_row >= 0]]
 
 
-def _layer(plan: Plan, slots: Floats, rows: Floats, step: tuple[int, int, int, int]) -> Floats:
+def _layer(
+    plan: Plan, slots: Floats, rows: Floats, step: tuple[int, int, int, int], matmul: Any
+) -> Floats:
     n, k, args, begin = step
     tiles = -(-n // TILE)
     packed = slots[begin : begin + tiles * TILE * (k + 1)].reshape(tiles, k + 1, TILE)
     weights = packed.transpose(0, 2, 1).reshape(tiles * TILE, k + 1)[:n]
     x = rows[plan.indices[args : args + k]]
-    result: Floats = weights[:, 1:] @ x + weights[:, :1]
+    result: Floats = matmul(weights[:, 1:], x) + weights[:, :1]
     return result
 
 
-def _outer(index: Ints, rows: Floats, n: int, sums: Floats) -> None:
+def _outer(index: Ints, rows: Floats, n: int, sums: Floats, matmul: Any) -> None:
     k = (len(index) - n) // (n + 1)
-    products = rows[index[:n]] @ rows[index[n : n + k]].T
+    products = matmul(rows[index[:n]], rows[index[n : n + k]].T)
     np.add.at(sums, index[n + k :], products.ravel())

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_bp.custom import Rule
 from autograd_bp.program.graph import replay
 from autograd_bp.program.layout import Layout
-from autograd_bp.value import Number, Value, is_recording, is_tracing, restore
+from autograd_bp.value import Number, Value, is_recording, is_symbolic, restore
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
@@ -28,7 +28,7 @@ FEW = 16  # rows or columns of a Jacobian that are quicker than the instructions
 
 def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
     """The results for these numbers and Values, one for each of the program's inputs."""
-    if is_tracing():
+    if is_symbolic(*operands):
         return replay(program.instructions, operands)
     nodes = tuple([x for x in operands if isinstance(x, Value)])
     fixed = [x for x in operands if not isinstance(x, Value)]
@@ -56,9 +56,15 @@ class _Applied(Rule):
     """The operation of a node that is a program of one number, on operands and fixed numbers."""
 
     def __init__(self, program: Program, fixed: list[float]) -> None:
-        super().__init__(program.name, lambda *operands: ())
+        super().__init__(program.name, self._row)
         self.program = program
         self.fixed = fixed
+
+    def _row(self, *operands_and_y: float) -> Sequence[float]:
+        """The local derivatives on numbers, as they were found for the node."""
+        point = [*operands_and_y[:-1], *self.fixed]
+        row: Sequence[float] = self.program.with_gradient(0).row(point).tolist()[1:]
+        return row
 
     def partials(self, operands: Sequence[Number], y: Value) -> Sequence[Number]:
         slopes = self.program.once("slopes", lambda: _slopes(self.program))

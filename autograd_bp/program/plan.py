@@ -14,6 +14,8 @@ PRODUCT   slots[out + i·m + j] = b_ij + Σ_l p_il q_jl, for n rows p and m = ``
 LAYER     n neurons that read the same k rows x: rows[out + i] = b_i + Σ_j w_ij x_j. The weights
           stand in slots from ``extra`` on, in tiles of four neurons: b, then w_j for each j
 OUTER     sums[index[...]] += Σ over lanes p_i q_j, for n rows p and k rows q
+
+and the last three of `carry_dot` and `carry`, where 0·∞ is 0: their codes are in CARRYING.
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ from autograd_bp.program.instructions import (
 )
 from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 
-__all__ = ["COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
+__all__ = ["CARRYING", "COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
+CARRYING = {LAYER: 205, OUTER: 206, PRODUCT: 207}
 TILE = 4  # neurons of a layer that are computed at once
-MUL, DOT = CODES["*"], CODES["dot"]
+PRODUCTS = [CODES["*"], CODES["carry"]]
+DOTS = [CODES["dot"], CODES["carry_dot"]]
+CARRIES = [CODES["carry"], CODES["carry_dot"]]
 NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
@@ -145,7 +150,7 @@ class Plan:
         single = np.ones(len(computed), bool)
         first = computed[starts]
         multiplications = sizes * (program.counts[first] // 2)
-        fits = (program.code[first] == DOT) & (multiplications >= WORTHWHILE)
+        fits = np.isin(program.code[first], DOTS) & (multiplications >= WORTHWHILE)
         for start, size in zip(starts[fits].tolist(), sizes[fits].tolist(), strict=True):
             run = computed[start : start + size]
             found = matrix_products(program, run)
@@ -161,7 +166,12 @@ class Plan:
         dots, p, q, bias = product
         operands = [self._slot[ids].ravel() for ids in (p, q.T, bias)]
         args = self._arguments(np.concatenate(operands))
-        return PRODUCT, len(p), p.shape[1], int(self._slot[dots[0, 0]]), args, len(q)
+        code = self._kind(PRODUCT, dots[0, 0])
+        return code, len(p), p.shape[1], int(self._slot[dots[0, 0]]), args, len(q)
+
+    def _kind(self, code: int, instruction: int) -> int:
+        """The operation for an instruction like this, of which there are two."""
+        return CARRYING[code] if self._program.code[instruction] in CARRIES else code
 
     def _runs(self, which: Ints) -> tuple[Ints, Ints]:
         """Instructions by level, and in it those of one operation and length together.
@@ -177,7 +187,7 @@ class Plan:
         counts = program.counts[ids]
         sizes = np.diff(starts, append=len(ids))
         code, width = program.code[ids[starts]], counts[starts]
-        k = np.where(code == DOT, width // 2, np.where(IS_NARY[code], width, 1))
+        k = np.where(np.isin(code, DOTS), width // 2, np.where(IS_NARY[code], width, 1))
         args = offsets(sizes * width)
         # Operand j of instruction i in a run of n stands at args + j·n + i.
         i = np.arange(len(ids)) - starts.repeat(sizes)
@@ -223,7 +233,7 @@ class Plan:
         live[skipped] = False
         weighted: list[tuple[Ints, Ints, Ints]] = []
         for which in split_at(*self._runs(positions(live))):
-            if program.code[which[0]] == DOT:
+            if program.code[which[0]] in DOTS:
                 which, weighted = self._layers_of(which, varies)
                 for ids, w, x in weighted:
                     self._layer(ids, w, x)
@@ -281,7 +291,8 @@ class Plan:
         begin = self._copy_of(self._slot[tiled].ravel())
         rows = self._rows_of(x)
         out = self._new_rows(ids)
-        self._step(self._row_steps, LAYER, len(ids), len(x), out, rows, begin)
+        kind = self._kind(LAYER, ids[0])
+        self._step(self._row_steps, kind, len(ids), len(x), out, rows, begin)
 
     # --- sums over lanes --------------------------------------------------------------------------
 
@@ -296,9 +307,9 @@ class Plan:
             operands = program.operand[program.first[i] : program.first[i + 1]]
             if used[i] or not varies[i]:
                 continue
-            if program.code[i] == MUL:
+            if program.code[i] in PRODUCTS:
                 factors[i] = operands[:1], operands[1:]
-            elif program.code[i] == DOT and self._is_zero(operands[-1]):
+            elif program.code[i] in DOTS and self._is_zero(operands[-1]):
                 n = len(operands) // 2
                 factors[i] = operands[:n], operands[n : 2 * n]
         return factors, np.array(list(factors), np.int32)
@@ -318,23 +329,29 @@ class Plan:
             self.output_row[:] = np.where(varies[outputs], self._row[outputs], -1)
             return
         ones = self._row_of_ones()
-        pairs: dict[int, list[tuple[int, int]]] = {}
+        factors = {
+            i: [self._rows_of(ids).tolist() for ids in pair] for i, pair in self._factors.items()
+        }
+        kinds = {i: self._kind(OUTER, i) for i in factors}
+        # What is multiplied by 1 goes with other products of its row, of whichever kind.
+        kind_of = {a: kinds[i] for i, (p, _) in factors.items() for a in p}
+        pairs: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for at, i in enumerate(outputs.tolist()):
-            if i in self._factors:
-                p, q = self._factors[i]
-                for a, b in zip(self._rows_of(p), self._rows_of(q), strict=True):
-                    pairs.setdefault(int(a), []).append((int(b), at))
+            if i in factors:
+                for a, b in zip(*factors[i], strict=True):
+                    pairs.setdefault((kinds[i], a), []).append((b, at))
             elif varies[i]:
-                pairs.setdefault(int(self._row[i]), []).append((ones, at))
-        blocks: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
-        for p, found in pairs.items():
+                a = int(self._row[i])
+                pairs.setdefault((kind_of.get(a, OUTER), a), []).append((ones, at))
+        blocks: dict[tuple[int, tuple[int, ...]], list[tuple[int, list[int]]]] = {}
+        for (kind, p), found in pairs.items():
             found.sort()
             q = tuple([b for b, _ in found])
-            blocks.setdefault(q, []).append((p, [at for _, at in found]))
-        for q, block in blocks.items():
+            blocks.setdefault((kind, q), []).append((p, [at for _, at in found]))
+        for (kind, q), block in blocks.items():
             rows = [p for p, _ in block]
             places = [at for _, ats in block for at in ats]
-            self._step(self._row_steps, OUTER, len(rows), len(q), 0, [*rows, *q, *places])
+            self._step(self._row_steps, kind, len(rows), len(q), 0, [*rows, *q, *places])
 
     def _row_of_ones(self) -> int:
         ones = len(self.slots)
@@ -350,4 +367,4 @@ def _table(steps: Steps) -> Ints:
 
 def _length(code: int, operands: Any) -> int:
     """How many elements each sequence has; 1 for an operation without."""
-    return len(operands) // 2 if code == DOT else len(operands) if TABLE[code].is_nary else 1
+    return len(operands) // 2 if code in DOTS else len(operands) if TABLE[code].is_nary else 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_bp.context import is_inside
 from autograd_bp.ops import TABLE
 from autograd_bp.program import engine
 from autograd_bp.program.derive import pull_back, push_forward
@@ -18,7 +19,7 @@ from autograd_bp.program.layout import HoldsValues, Layout, values_in, without_v
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import simplify
 from autograd_bp.text import printable
-from autograd_bp.transforms import is_inside
+from autograd_bp.transforms import are_constants
 from autograd_bp.trees import positions, whole
 from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
 
@@ -351,9 +352,18 @@ class Program:
         return self._derive(builder, moved, tree, [*self.arguments, Layout(tree, "tangent")])
 
     def frozen(self) -> Program:
-        """The program with what it captured as constants, at their present data."""
+        """The program with what it captured as constants, at their present data.
+
+        Raises ValueError where a transformation or a trace made it, so that it is none.
+        """
         if not self.captured:
             return self
+        if not are_constants(self.captured):
+            raise ValueError(
+                f"{self.name} stands on {self.captured[0]!r}, which a transformation or a trace "
+                "around it made: it cannot be kept, exported or pickled with the number that this "
+                "has in one call. Make it an argument of the traced function"
+            )
         n = len(self.captured)
         inputs, number = self.instructions.inputs, self.instructions.number.copy()
         number[inputs[:n]] = [x.data for x in self.captured]
@@ -440,7 +450,10 @@ class Program:
     def to_jax(self) -> Callable[..., Any]:
         """The same function on JAX's arrays: to be jitted, mapped and differentiated there.
 
-        It computes in the precision of its arguments. ``jax.vmap`` gives it lanes.
+        It computes in the precision of its arguments, on integers in floats. ``jax.vmap`` gives it
+        lanes. JAX's derivatives of it, of any order and mode, are those of the table of
+        operations: at kinks and extremes, for `custom` and `detach`. Arguments of another
+        structure raise, as the program's own do.
         """
         from autograd_bp.program.to_jax import to_jax
 
@@ -529,7 +542,7 @@ def _lanes_of(lanes: Sequence[Any], reduce: str | None) -> int:
 
 
 def all_leaves(values: Sequence[Value]) -> bool:
-    """Whether none of the Values was computed, or made by a transformation or a trace."""
+    """Whether nobody derives further what is computed of these Values, if there are any."""
     if not values:
         return True
-    return not is_inside() and not is_tracing() and all(x.is_leaf for x in values)
+    return not is_inside() and not is_tracing() and are_constants(values)

@@ -4,7 +4,8 @@ cimport cython
 
 from autograd_bp.value cimport Value
 
-cdef int BITS, CODE, CUSTOM, OWN
+cdef int SHIFT, BITS, CODE, CUSTOM
+cdef long long KEPT
 cdef list _TWO
 
 cdef class Recording:
@@ -24,19 +25,19 @@ cdef class Recording:
     cpdef int append(self, int code, int count, double number) except -2
 
 @cython.locals(recording=Recording, node=Value, captured=list, order=list, given=list, ends=list, nodes=list, marked=tuple)
-cpdef record(inputs, outputs, list made=*)
+cpdef record(inputs, outputs, trace=*)
 
 cdef int _marked(Recording recording, Value node) except -2
-cdef int _recorded(Recording recording, Value node) except -2
+cdef bint _is_of(trace, Value node) except -2
 cdef int _mark(Recording recording, Value node, long long mark) except -2
 @cython.locals(p=Value, count=cython.int, operands=tuple)
 cdef _append(Recording recording, Value node, dict labels)
-cdef _capture_operands(Recording recording, Value node, list captured, dict labels)
-cdef _capture(Recording recording, Value node, list captured, dict labels)
+cdef _capture_operands(Recording recording, Value node, trace, list captured, dict labels)
+cdef _capture(Recording recording, Value node, trace, list captured, dict labels)
 cdef int _keep_label(Recording recording, Value node, dict labels) except -2
 
 @cython.locals(p=Value)
-cdef bint _any_recorded(Recording recording, tuple operands) except -2
+cdef bint _any_marked(Recording recording, tuple operands) except -2
 
 cdef int _index(Recording recording, x) except -2
 cdef int _index_of(Recording recording, Value node, double number) except -2

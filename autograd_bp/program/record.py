@@ -12,7 +12,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_bp.ops import CODE_BITS, TABLE
+from autograd_bp.context import Trace
+from autograd_bp.ops import CODE_BITS, MARK_SHIFT, TABLE
 from autograd_bp.value import Value, consumers_first
 
 try:
@@ -25,15 +26,16 @@ if cython.compiled:
 
 __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-# A node's code stands in the lowest bits; above them, while a graph is recorded, a mark: the
-# instruction that the node is, plus one.
+# A node's code stands in the lowest bits; far above them, while compiled code records a graph, a
+# mark: the instruction that the node is, plus one. See `value._consumers_first`.
+SHIFT = MARK_SHIFT
+KEPT = (1 << SHIFT) - 1
 BITS = CODE_BITS
 CODE = (1 << BITS) - 1
 CUSTOM = CODE  # the code of a node that is no row of the table
 _TWO: list[bool] = [len(op.operands) == 2 for op in TABLE]
 NUMBER = 0  # the codes of instructions that compute nothing: numbers,
 INPUT = -1  # and inputs, until they are finished
-OWN = 1 << 30  # the mark of a node that the traced function made, until it is recorded
 
 
 class Recording:
@@ -109,13 +111,13 @@ def _doubled(kind: str, old: Any) -> Any:
 
 
 def record(
-    inputs: Sequence[Value], outputs: Sequence[Any], made: list[Value] | None = None
+    inputs: Sequence[Value], outputs: Sequence[Any], trace: Trace | None = None
 ) -> tuple[Any, list[Value]]:
     """The part of a graph between inputs and outputs as `Instructions`.
 
-    Whatever does not depend on an input is a constant. But where ``made`` has the nodes that the
-    traced function made, each other one that these stand on is captured: it becomes an input,
-    before those given. Returns the instructions, and the captured nodes.
+    Whatever does not depend on an input is a constant. But each Value from outside of the
+    ``trace``, if one is given, that its nodes stand on is captured: it becomes an input, before
+    those given. Returns the instructions, and the captured nodes.
 
     Raises TypeError for an operation that is no row of the table.
     """
@@ -127,25 +129,22 @@ def record(
     order: list[Value] = consumers_first([y for y in ends if isinstance(y, Value)])
     order.reverse()
     was_collecting = PyGC_Disable() if cython.compiled else False
-    marked = (order, given, captured, made or [])
+    marked = (order, given, captured)
     try:
-        if made is not None:
-            for node in made:
-                _mark(recording, node, OWN)
         for node in given:
             _mark(recording, node, recording.input() + 1)
             _keep_label(recording, node, labels)
-        for node in order:  # what others made, as far as it depends on an input
-            if not _marked(recording, node) and node._code & CODE:
+        for node in order:  # without a trace all; else what was there before it
+            if not _marked(recording, node) and node._code & CODE and not _is_of(trace, node):
                 _append(recording, node, labels)
-        if made is not None:
+        if trace is not None:
             for node in order:
-                if _marked(recording, node) == OWN and node._code & CODE:
-                    _capture_operands(recording, node, captured, labels)
+                if not _marked(recording, node) and node._code & CODE and _is_of(trace, node):
+                    _capture_operands(recording, node, trace, captured, labels)
                     _append(recording, node, labels)
             for y in ends:
                 if isinstance(y, Value):
-                    _capture(recording, y, captured, labels)
+                    _capture(recording, y, trace, captured, labels)
         found = [_index(recording, y) for y in ends]
         entries = [_index_of(recording, node, 0.0) for node in [*captured, *given]]
     finally:
@@ -162,7 +161,7 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
     count = 0
     if node._details is not None and node._details.operands:
         operands: tuple[Any, ...] = node.operands
-        if not _any_recorded(recording, operands):
+        if not _any_marked(recording, operands):
             return
         if node._code & CODE == CUSTOM:
             raise TypeError(
@@ -175,9 +174,9 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
             count += 1
     else:
         p = node._a
-        if not (p is not None and _recorded(recording, p)):
+        if not (p is not None and _marked(recording, p)):
             p = node._b
-            if not (p is not None and _recorded(recording, p)):
+            if not (p is not None and _marked(recording, p)):
                 return
         recording.put(0, _index_of(recording, node._a, node._da))
         count = 1
@@ -189,42 +188,40 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
 
 
 def _capture_operands(
-    recording: Recording, node: Value, captured: list[Value], labels: dict[int, str]
+    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
 ) -> None:
     """Make the operands that the traced function did not make inputs."""
     if node._a is not None:
-        _capture(recording, node._a, captured, labels)
+        _capture(recording, node._a, trace, captured, labels)
     if node._b is not None:
-        _capture(recording, node._b, captured, labels)
+        _capture(recording, node._b, trace, captured, labels)
     if node._details is not None:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
-                _capture(recording, x, captured, labels)
+                _capture(recording, x, trace, captured, labels)
 
 
 def _capture(
-    recording: Recording, node: Value, captured: list[Value], labels: dict[int, str]
+    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
 ) -> None:
-    """Make a node that nothing has a mark for an input."""
-    if not _marked(recording, node):
+    """Make a node an input, if it is none yet and from outside of the trace."""
+    if not _marked(recording, node) and not _is_of(trace, node) and id(node) not in trace.constants:
         captured.append(node)
         _mark(recording, node, recording.input() + 1)
         _keep_label(recording, node, labels)
 
 
 def _marked(recording: Recording, node: Value) -> int:
-    return node._code >> BITS if cython.compiled else recording.marks.get(id(node), 0)
+    return node._code >> SHIFT if cython.compiled else recording.marks.get(id(node), 0)
 
 
-def _recorded(recording: Recording, node: Value) -> int:
-    """The instruction that a node is, plus one; 0 of a node that is none yet."""
-    mark = _marked(recording, node)
-    return mark if mark < OWN else 0
+def _is_of(trace: Trace | None, node: Value) -> bool:
+    return trace is not None and (node._code & KEPT) >> BITS == trace.number
 
 
 def _mark(recording: Recording, node: Value, mark: int) -> None:
     if cython.compiled:
-        node._code = node._code & CODE | mark << BITS
+        node._code = node._code & KEPT | mark << SHIFT
     else:
         recording.marks[id(node)] = mark
 
@@ -234,12 +231,12 @@ def _keep_label(recording: Recording, node: Value, labels: dict[int, str]) -> No
         labels[_marked(recording, node) - 1] = node._details.label
 
 
-def _any_recorded(recording: Recording, operands: tuple[Any, ...]) -> bool:
+def _any_marked(recording: Recording, operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if _recorded(recording, p):
+            if _marked(recording, p):
                 return True
     return False
 
@@ -255,8 +252,8 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
         return recording.constant(number)
-    if _recorded(recording, node):
-        return _recorded(recording, node) - 1
+    if _marked(recording, node):
+        return _marked(recording, node) - 1
     return recording.constant(node._data)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_bp.ops import CODES, TABLE, grouped
-from autograd_bp.program.plan import COPY, LAYER, OUTER, TILE, Plan
+from autograd_bp.program.plan import CARRYING, COPY, LAYER, OUTER, TILE, Plan
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
@@ -25,6 +25,7 @@ __all__ = ["explain"]
 
 MULTIPLY = TABLE[CODES["*"]]
 SUM, PRODUCT, ATOM = 1, 2, 3  # how tightly a formula holds together
+LAYERS, OUTERS = (LAYER, CARRYING[LAYER]), (OUTER, CARRYING[OUTER])
 
 
 @dataclass
@@ -75,7 +76,7 @@ class _Reader:
         # Rows that are multiplied with the inputs of a layer, and with which: its Δ.
         self.deltas: dict[frozenset[int], Any] = {}
         for code, n, k, _, args, _ in plan.row_steps.tolist():
-            if code == OUTER:
+            if code in OUTERS:
                 index = plan.indices[args : args + n + k]
                 self.deltas[frozenset(index[:n].tolist())] = index[n:]
         row = 0
@@ -97,9 +98,9 @@ class _Reader:
     def text(self) -> str:
         for step in self.plan.row_steps.tolist():
             code, n, k, out, args, extra = step
-            if code == LAYER:
+            if code in LAYERS:
                 self._layer(n, k, out, args, extra)
-            elif code == OUTER:
+            elif code in OUTERS:
                 self._outer(n, k, args)
             else:
                 self._elementwise(code, n, k, out, args)
@@ -287,7 +288,7 @@ def _formula(op: Any, blocks: list[Block], width: int) -> Block:
         return Block(width, " + ".join(b.inside(SUM) for b in blocks), SUM)
     if op.name == "-":
         return Block(width, f"{blocks[0].inside(SUM)} − {blocks[1].inside(PRODUCT)}", SUM)
-    if op.name == "*":
+    if op.name in ("*", "carry"):
         a, b = blocks
         if b.text.startswith("W"):
             return Block(width, f"{a.inside(PRODUCT)}·{b.text}", SUM)

@@ -4,7 +4,7 @@ cimport cython
 
 from autograd_bp.program.record cimport Recording
 
-cdef int ADD, SUB, MUL, DIV, POW, NEG, DOT, SUM_OF, WHERE, SQRT
+cdef int ADD, SUB, MUL, DIV, POW, NEG, DOT, SUM_OF, WHERE, SQRT, CARRY, CARRY_DOT
 cdef int NUMBER, INPUT, NONE
 cdef const unsigned char[::1] IS_NARY
 
@@ -47,6 +47,13 @@ cdef int _unit(Writer writer, int i) noexcept
 cdef int add_zero(Writer writer, int a, int b) except -2
 cdef int subtract_zero(Writer writer, int a, int b) except -2
 cdef int multiply_by_one(Writer writer, int a, int b) except -2
+cdef int carry(Writer writer, int a, int b) except -2
+@cython.locals(kept=list, n=cython.int, e=cython.int, bias=cython.int)
+cdef object _without_zeros(Writer writer, const int[::1] row, int count)
+@cython.locals(kind=cython.int, own=cython.double)
+cdef bint _is_finite(Writer writer, int i) noexcept
+@cython.locals(n=cython.int, i=cython.int)
+cdef bint _all_finite(Writer writer, const int[::1] row, int count) noexcept
 @cython.locals(number=cython.double)
 cdef int divide_by_one(Writer writer, int x, int divisor) except -2
 cdef int double_negation(Writer writer, int x) except -2
@@ -54,7 +61,7 @@ cdef int double_negation(Writer writer, int x) except -2
 cdef int small_power(Writer writer, int x, int power) except -2
 cdef int settled_choice(Writer writer, int c, int a, int b) except -2
 @cython.locals(n=cython.int, bias=cython.int)
-cdef int short_dot(Writer writer, const int[::1] row, int count) except -2
+cdef int short_dot(Writer writer, int code, const int[::1] row, int count) except -2
 @cython.locals(i=cython.int)
 cdef bint _all_ones(Writer writer, const int[::1] row, int start, int n) noexcept
 @cython.locals(plus_a=cython.int, plus_b=cython.int, a=cython.int, b=cython.int)
@@ -66,7 +73,10 @@ cdef int _mark_inside(const short[::1] code, const int[::1] first, const int[::1
 @cython.locals(i=cython.Py_ssize_t)
 cdef int _collect(Writer writer, const short[::1] code, const int[::1] first, const int[::1] operand, const double[::1] number, int[::1] row, const signed char[::1] inside, int[::1] new) except -2
 
-@cython.locals(w=list, x=list, others=list, stack=list, zeros=list, i=cython.int, j=cython.int, n=cython.int, e=cython.int, start=cython.int, stop=cython.int)
+@cython.locals(zeros=list, j=cython.int, bias=cython.int, product=cython.int)
+cdef int _sum_of_products(Writer writer, int code, list w, list x, list others) except -2
+
+@cython.locals(w=list, x=list, carried_w=list, carried_x=list, others=list, stack=list, i=cython.int, n=cython.int, e=cython.int, start=cython.int, stop=cython.int, carries=cython.bint)
 cdef int _collected(Writer writer, int top, const short[::1] code, const int[::1] first, const int[::1] operand, const signed char[::1] inside, const int[::1] new) except -2
 
 cdef int _total(Writer writer, list terms) except -2

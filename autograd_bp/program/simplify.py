@@ -43,6 +43,7 @@ __all__ = ["Writer", "collect_sums", "simplify"]
 
 ADD, SUB, MUL, DIV, POW, NEG = (CODES[name] for name in ("+", "-", "*", "/", "**", "neg"))
 DOT, SUM_OF, WHERE, SQRT = (CODES[name] for name in ("dot", "sum_of", "where", "sqrt"))
+CARRY, CARRY_DOT = CODES["carry"], CODES["carry_dot"]
 IS_NARY = bytes([op.is_nary for op in TABLE])
 NONE = -1  # instead of an instruction
 
@@ -72,8 +73,13 @@ class Writer(Recording):
 
     def add_row(self, code: int, row: Any, n: int) -> int:
         """The same for an n-ary operation on the first n elements of an array."""
-        if code == DOT:
-            found = short_dot(self, row, n)
+        if code == CARRY_DOT:
+            row = _without_zeros(self, row, n)
+            n = len(row)
+            if _all_finite(self, row, n):
+                code = DOT
+        if code in (DOT, CARRY_DOT):
+            found = short_dot(self, code, row, n)
             if found != NONE:
                 return found
         for i in range(n):
@@ -119,7 +125,7 @@ class Writer(Recording):
         else:
             return True
         return (
-            code in (ADD, MUL)
+            code in (ADD, MUL, CARRY)
             and self.operand[first] == self.operand[start + 1]
             and self.operand[first + 1] == self.operand[start]
         )
@@ -215,6 +221,8 @@ def _identity(writer: Writer, code: int, a: int, b: int, c: int) -> int:
         return subtract_zero(writer, a, b)
     if code == MUL:
         return multiply_by_one(writer, a, b)
+    if code == CARRY:
+        return carry(writer, a, b)
     if code == DIV:
         return divide_by_one(writer, a, b)
     if code == NEG:
@@ -278,6 +286,45 @@ def multiply_by_one(writer: Writer, a: int, b: int) -> int:
     return NONE
 
 
+def carry(writer: Writer, a: int, b: int) -> int:
+    """A product with a finite number is an ordinary one; with 0 it is 0."""
+    if _is(writer, a, 0.0) or _is(writer, b, 0.0):
+        return writer.constant(0.0)
+    if _is_finite(writer, a) or _is_finite(writer, b):
+        return writer.add(MUL, a, b)
+    if _negated(writer, a) != NONE and _negated(writer, b) != NONE:
+        return writer.add(CARRY, _negated(writer, a), _negated(writer, b))
+    return NONE
+
+
+def _without_zeros(writer: Writer, row: Any, count: int) -> Any:
+    """The row of a carry_dot without products with 0, which carry nothing."""
+    n = count // 2
+    kept = [e for e in range(n) if not _is(writer, row[e], 0.0)]
+    kept = [e for e in kept if not _is(writer, row[n + e], 0.0)]
+    bias = row[count - 1]
+    if not kept and _is_minus_zero(writer, bias):
+        bias = writer.constant(0.0)
+    return array("i", [*[row[e] for e in kept], *[row[n + e] for e in kept], bias])
+
+
+def _is_finite(writer: Writer, i: int) -> bool:
+    kind: int = writer.code[i]
+    own: float = writer.number[i]
+    return kind == NUMBER and own - own == 0.0
+
+
+def _all_finite(writer: Writer, row: Any, count: int) -> bool:
+    """Whether each product of a dot has a finite number in it."""
+    n = count // 2
+    for i in range(n):
+        if not _is_finite(writer, row[i]) and not _is_finite(writer, row[n + i]):
+            break
+    else:
+        return True
+    return False
+
+
 def divide_by_one(writer: Writer, x: int, divisor: int) -> int:
     """x/1 is x; x/(-1) is -x; x/2ᵏ is x·2⁻ᵏ, which is exact too and quicker."""
     if _is(writer, divisor, 1.0):
@@ -322,7 +369,7 @@ def settled_choice(writer: Writer, c: int, a: int, b: int) -> int:
     return NONE
 
 
-def short_dot(writer: Writer, row: Any, count: int) -> int:
+def short_dot(writer: Writer, code: int, row: Any, count: int) -> int:
     """A dot of one product and no bias is that product; of ones, a sum.
 
     -0.0 stands for no bias, as it changes no sum.
@@ -334,7 +381,7 @@ def short_dot(writer: Writer, row: Any, count: int) -> int:
         bias: int = row[0]
         return bias
     if n == 1:
-        return writer.add(MUL, row[0], row[1])
+        return writer.add(MUL if code == DOT else CARRY, row[0], row[1])
     if n == 2:
         return short_sum(writer, row)
     if _all_ones(writer, row, n, n):
@@ -377,6 +424,8 @@ def _unit(writer: Writer, i: int) -> int:
 def collect_sums(program: Instructions) -> Instructions:
     """Chains of + over *, which nothing else looks into, as one `dot`; without *, as `sum_of`.
 
+    Products of the chain rule, `carry`, become a `carry_dot`.
+
     That is where the matrix products of scalar code come to light (see `recover`), and it is
     the only step that changes the order of summation: results differ by rounding.
     """
@@ -398,7 +447,7 @@ def _mark_inside(code: Any, first: Any, operand: Any, uses: Any, inside: Any) ->
         if code[i] in (ADD, SUM_OF):
             for e in range(first[i], first[i + 1]):
                 j = operand[e]
-                if uses[j] == 1 and code[j] in (ADD, MUL, DOT, SUM_OF):
+                if uses[j] == 1 and code[j] in (ADD, MUL, CARRY, DOT, CARRY_DOT, SUM_OF):
                     inside[j] = 1
 
 
@@ -421,6 +470,8 @@ def _collected(
     """The sum that ends in ``top`` as one instruction."""
     w: list[int] = []
     x: list[int] = []
+    carried_w: list[int] = []
+    carried_x: list[int] = []
     others: list[int] = []
     stack = [top]
     while stack:
@@ -431,24 +482,35 @@ def _collected(
         elif code[i] in (ADD, SUM_OF):
             for e in range(stop - 1, start - 1, -1):
                 stack.append(operand[e])
-        elif code[i] == MUL:
-            w.append(new[operand[start]])
-            x.append(new[operand[start + 1]])
-        else:  # a dot
+        else:  # products, with two operands for each, and of a dot its bias
             n = (stop - start) // 2
+            carries = code[i] in (CARRY, CARRY_DOT)
             for e in range(start, start + n):
-                w.append(new[operand[e]])
-                x.append(new[operand[e + n]])
-            stack.append(operand[stop - 1])
+                (carried_w if carries else w).append(new[operand[e]])
+                (carried_x if carries else x).append(new[operand[e + n]])
+            if code[i] in (DOT, CARRY_DOT):
+                stack.append(operand[stop - 1])
+    if not carried_w:
+        return _sum_of_products(writer, DOT, w, x, others)
+    if w:
+        others = [_sum_of_products(writer, DOT, w, x, others)]
+    return _sum_of_products(writer, CARRY_DOT, carried_w, carried_x, others)
+
+
+def _sum_of_products(
+    writer: Writer, code: int, w: list[int], x: list[int], others: list[int]
+) -> int:
+    """The sum of the products and the others, as a dot of that code if it takes one."""
     if not w:
         return _total(writer, others)
     if len(w) == 1:
-        return _total(writer, [writer.add(MUL, w[0], x[0]), *others])
+        product = writer.add(MUL if code == DOT else CARRY, w[0], x[0])
+        return _total(writer, [product, *others])
     zeros = [j for j in others if _is(writer, j, 0.0)]
     others = [j for j in others if not _is(writer, j, 0.0)] or zeros[:1]
     bias = _total(writer, others) if others else writer.constant(-0.0)
     terms = array("i", [*w, *x, bias])
-    return writer.add_row(DOT, terms, len(terms))
+    return writer.add_row(code, terms, len(terms))
 
 
 def _total(writer: Writer, terms: list[int]) -> int:

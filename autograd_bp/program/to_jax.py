@@ -19,7 +19,7 @@ import numpy as np
 
 from autograd_bp.ops import TABLE, Op
 from autograd_bp.program.lanes import evaluate, operand_count, product
-from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.program.reading import ArrayReading, selected
 from autograd_bp.special import _BERNOULLI
 from autograd_bp.value import Value
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from autograd_bp.program.program import Program
 
 __all__ = ["to_jax"]
+
+
+_FLOATS = (np.float16, np.float32, np.float64)
 
 
 def to_jax(program: Program) -> Callable[..., Any]:
@@ -47,15 +50,16 @@ def to_jax(program: Program) -> Callable[..., Any]:
             for leaf, (shape, _, _) in zip(layout.leaves(arg), layout.parts, strict=True)
         ]
         dtype = jnp.result_type(*leaves, float)  # floats from ints
-        rows, (multiply, _) = _rows(dtype), _matrix_products()
+        rows, (multiply, carried) = _rows(dtype), _matrix_products()
         flat = [jnp.ravel(jnp.asarray(leaf, dtype)) for leaf in leaves]
         slots = jnp.asarray(plan.slots, dtype)
         if flat:
             slots = slots.at[: plan.uniform].set(jnp.concatenate(flat))
         for code, n, k, out, at, m in plan.slot_steps.tolist():
-            if code == PRODUCT:
+            if code in (PRODUCT, CARRYING[PRODUCT]):
                 which = plan.indices[at : at + (n + m) * k + n * m]
-                found = product(slots[which], n, m, k, multiply)
+                multiplied = multiply if code == PRODUCT else carried
+                found = product(slots[which], n, m, k, multiplied)
                 slots = slots.at[out : out + n * m].set(found)
                 continue
             count = operand_count(code, k)
@@ -90,11 +94,8 @@ def _checked(leaf: Any, shape: tuple[int, ...] | None, layout: Layout) -> Any:
             "call the program itself on Values"
         )
     number = layout.number_in(leaf) if shape is None else layout.array_in(leaf, shape)
-    is_narrow = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype in (
-        np.float16,
-        np.float32,
-    )
-    return leaf if is_narrow else number
+    keeps_its_type = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype in _FLOATS
+    return leaf if keeps_its_type else number
 
 
 def _nested(program: Program, numbers: Any) -> Any:
@@ -239,7 +240,7 @@ def _rows(dtype: Any) -> dict[str, Callable[..., Any]]:
     info: Any = jnp.finfo(dtype)  # type: ignore[no-untyped-call]
     least = None if dtype == np.float64 else float(info.tiny / info.eps)
     plain = _arithmetic()
-    values = _Reading(plain | {"product": operator.mul, "quotient": operator.truediv}, least)
+    values = _Reading(plain | {"product": operator.mul, "quotient": _quotient}, least)
     rows: dict[str, Callable[..., Any]] = {}
     for op in TABLE:
         if op.operands:
@@ -305,7 +306,7 @@ def _arithmetic() -> dict[str, Any]:
         "pow": jnp.power,
         "erf": special.erf,
         "erfc": special.erfc,
-        "lgamma": special.gammaln,
+        "lgamma": _lgamma,
         "polygamma": _polygamma,
         "unequal": jnp.not_equal,
         "both": jnp.logical_and,
@@ -313,6 +314,26 @@ def _arithmetic() -> dict[str, Any]:
         "sum": lambda x: jnp.sum(x, axis=1, keepdims=True),
         "max": lambda x: jnp.max(x, axis=1, keepdims=True),
     }
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """a/b, kept from XLA, which makes a·(1/b) and a/(b·c) of it: wrong where these leave range."""
+    import jax
+    import jax.numpy as jnp
+
+    if isinstance(a, float) or isinstance(b, float):
+        return a / b
+    a, b = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(a, b)))
+    return a / b
+
+
+def _lgamma(x: Any) -> Any:
+    """JAX's own, but NaN at the poles, where a program is outside of the domain."""
+    import jax.numpy as jnp
+    from jax.scipy.special import gammaln
+
+    is_pole = (x <= 0) & (x == jnp.floor(x)) & (x > -jnp.inf)
+    return jnp.where(is_pole, jnp.nan, gammaln(x))
 
 
 def _polygamma(n: Any, x: Any) -> Any:

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from autograd_bp.context import current, inside, is_inside, tracing
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.program import Program
 from autograd_bp.program.record import record
 from autograd_bp.program.simplify import collect_sums
-from autograd_bp.transforms import inside, is_inside
+from autograd_bp.transforms import others_vary
 from autograd_bp.trees import flatten
-from autograd_bp.value import Value, collect, is_tracing, recording, tracing
+from autograd_bp.value import Value, is_tracing, traced_input
 
 __all__ = ["argument_names", "name_of", "parameters", "trace", "traced"]
 
@@ -38,11 +39,10 @@ def trace(f: Callable[..., Any], *examples: Any, optimize: bool = True) -> Progr
     -0.2
     >>> trace(lambda x: x if x > 0 else 0.1 * x, 1.0)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    TypeError: a branch (if, while, and, or, min, max) on a traced value: ...
+    TypeError: a branch (if, while, and, or, in, min, max) on a traced value: ...
     """
-    return traced(
-        f, examples, argument_names(f, len(examples)), optimize, is_inside() or is_tracing()
-    )
+    captures = is_inside() or is_tracing() or others_vary()
+    return traced(f, examples, argument_names(f, len(examples)), optimize, captures)
 
 
 def traced(
@@ -56,19 +56,20 @@ def traced(
     arguments = [Layout(x, name) for x, name in zip(examples, names, strict=True)]
     inputs: list[Value] = []
     given = []
-    for layout, example in zip(arguments, examples, strict=True):
-        nodes = [x if isinstance(x, Value) else Value(x) for x in layout.example]
-        inputs += nodes
-        given.append(flatten(example, layout.name).build(nodes))
-        layout.example = []
-    if len({id(x) for x in inputs}) < len(inputs):
-        raise ValueError("the same Value stands twice among the examples; give it once")
-    made: list[Value] = []
-    with recording(), inside(True), collect(made), tracing():
-        returned = f(*given)
-    result = Layout(returned, "result")
-    instructions, captured = record(inputs, result.example, made if captures else None)
-    result.example = []
+    with tracing():
+        for layout, example in zip(arguments, examples, strict=True):
+            nodes = [x if isinstance(x, Value) else traced_input(x) for x in layout.example]
+            inputs += nodes
+            given.append(flatten(example, layout.name).build(nodes))
+            layout.example = []
+        if len({id(x) for x in inputs}) < len(inputs):
+            raise ValueError("the same Value stands twice among the examples; give it once")
+        with inside(True):
+            returned = f(*given)
+        result = Layout(returned, "result")
+        within = current().trace if captures else None
+        instructions, captured = record(inputs, result.example, within)
+        result.example = []
     if optimize:
         instructions = collect_sums(instructions)
     return Program(instructions, arguments, result, optimize, captured, name_of(f))

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autograd_bp.ops import carry
 from autograd_bp.steps import notation
 from autograd_bp.steps.layout import BACKSLASH, views
 from autograd_bp.steps.page import Page, json_number
+from autograd_bp.transforms import refuse_changed
 from autograd_bp.value import Value
 
 __all__ = ["Steps"]
@@ -30,6 +32,8 @@ class Steps(Page):
 
 def _described(root: Value, nodes: list[Value], names: list[str]) -> dict[str, Any]:
     """The graph as data. Nodes go by their positions in topological order."""
+    for node in nodes:
+        refuse_changed(node)
     index = {node: i for i, node in enumerate(nodes)}
     computed = [i for i, node in enumerate(nodes) if not node.is_leaf]
     return {
@@ -68,7 +72,7 @@ def _as_the_page_shows_them(root: Value, nodes: list[Value], names: list[str]) -
     grads = dict.fromkeys(nodes, 0.0) | {root: 1.0}
     for node in reversed(nodes):  # not by backward(), which would run the user's hooks
         for parent, d in zip(node.parents, node.local_grads, strict=True):
-            grads[parent] += grads[node] * d
+            grads[parent] += carry(grads[node], d)
     try:
         for node, name in zip(nodes, names, strict=True):
             node.label = name.replace("\\", BACKSLASH)

@@ -13,6 +13,9 @@ function number(x, digits = 4) {
   return text.replace(/\.?0*e([+-])(\d)/, (_, sign, power) => `e${sign === "-" ? "−" : ""}${power}`).replace("-", "−");
 }
 
+// A gradient times a local derivative: what is exactly 0 carries nothing, be the other ∞ or NaN.
+const carry = (grad, d) => (grad === 0 || d === 0 ? 0 : grad * d);
+
 // A factor or a term, in brackets if it is negative.
 const bracketed = (x) => (x < 0 ? `(${number(x)})` : number(x));
 

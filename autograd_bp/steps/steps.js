@@ -36,7 +36,7 @@ function forEachContribution(k, visit, grads = new Float64Array(nodes.length)) {
     if (phase !== "backward") continue;
     const { parents, d } = nodes[i];
     for (let j = 0; j < parents.length; j++) {
-      visit({ step, node: parents[j], added: grads[i] * d[j], from: i, grad: grads[i], d: d[j] });
+      visit({ step, node: parents[j], added: carry(grads[i], d[j]), from: i, grad: grads[i], d: d[j] });
     }
   }
 }
@@ -51,7 +51,7 @@ function history(i, k) {
     const had = grads[node] !== 0;
     grads[node] += added;
     if (node !== i) return;
-    const what = from === undefined ? "= 1, the start" : `+= ${number(grad)} · ${bracketed(d)} = ${number(grad * d)}, from ${nodes[from].name}`;
+    const what = from === undefined ? "= 1, the start" : `+= ${number(grad)} · ${bracketed(d)} = ${number(carry(grad, d))}, from ${nodes[from].name}`;
     events.push(`step ${step}: ${derivative(C, nodes[i].name)} ${what}${had ? `; in all ${number(grads[i])}` : ""}`);
   }, grads);
   return events;
@@ -430,15 +430,15 @@ function describeBackward(i, k, say) {
   const isDelta = roles[i] === "pre-activation";
   const lines = parents.slice(0, LINES).map((p, j) => {
     const from = before[p];
-    before[p] += grad * d[j];
+    before[p] += carry(grad, d[j]);
     const product = `${y} · ${bracketed(d[j])}`;
-    const sum = from === 0 ? "" : `in all, with what it had: ${number(from)} + ${bracketed(grad * d[j])} = ${number(before[p])}`;
+    const sum = from === 0 ? "" : `in all, with what it had: ${number(from)} + ${bracketed(carry(grad, d[j]))} = ${number(before[p])}`;
     const rule = rules[j] === number(d[j]) ? "" : `since ${derivative(name, nodes[p].name)} = ${rules[j]}`;
     const same = parents.filter((q) => q === p).length; // x·x has two arrows from x
     const arrow = same === 1 ? "" : `on arrow ${parents.slice(0, j + 1).filter((q) => q === p).length} of ${same} from ${nodes[p].name} alone`;
     return line(
       `${derivative(C, nodes[p].name)} += ${derivative(C, name)} · ${derivative(name, nodes[p].name)}`,
-      `= ${product} = ${number(grad * d[j])}`,
+      `= ${product} = ${number(carry(grad, d[j]))}`,
       [[rule, arrow].filter(Boolean).join(", "), sum].filter(Boolean).join("; "),
     );
   });
@@ -461,7 +461,7 @@ function recursion(i, grads) {
   const uses = nodes.flatMap(({ parents, d, rules }, q) => parents.flatMap((p, j) => (p === i ? [{ q, d: d[j], rule: rules[j] }] : [])));
   const delta = (q) => `δ(${nodes[q].name})`;
   const slope = `σ′(${nodes[z].name})`;
-  const made = number(grads[i] * nodes[i].d[0]);
+  const made = number(carry(grads[i], nodes[i].d[0]));
   const says = (words) => sentence(`So ${nodes[z].name} has its δ. ${words}, times σ′, the slope of the activation function: the number on the arrow.`);
   if (uses.some(({ q }) => roles[q] !== "pre-activation")) {
     return [says("In the last layer it is the gradient of the activation"),

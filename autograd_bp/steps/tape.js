@@ -48,7 +48,8 @@ class Tape {
     grads[this.size - 1] = 1;
     for (let i = this.size - 1; i >= 0; i--) {
       if (this.ops[i] === "") continue;
-      this.partials(i).forEach((d, j) => { if (from[i][j] >= 0) grads[from[i][j]] += grads[i] * d; });
+      if (grads[i] === 0) continue; // what is exactly 0 carries nothing, be the other factor ∞ or NaN
+      this.partials(i).forEach((d, j) => { if (from[i][j] >= 0 && d !== 0) grads[from[i][j]] += grads[i] * d; });
     }
   }
 

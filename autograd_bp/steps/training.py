@@ -25,12 +25,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from autograd_bp.context import tracing
 from autograd_bp.draw import _Plan as Plan
 from autograd_bp.graph import topological_order
 from autograd_bp.steps import notation
 from autograd_bp.steps.javascript import operations
 from autograd_bp.steps.page import Page, json_number, page_path
-from autograd_bp.value import Value, tracing
+from autograd_bp.value import Value, release
 
 __all__ = ["TrainingPage"]
 
@@ -231,13 +232,14 @@ class _Tapes:
             with tracing():
                 result = self.model(inputs)
                 loss = self.loss(result, target)
+                nodes = topological_order(loss) if isinstance(loss, Value) else []
+                release(nodes)
         except TypeError as error:
             raise ValueError(
                 "record: the model and the loss must be one expression for all parameters, so "
                 f"that the page can compute it for those of each frame; but: {error}"
             ) from error
         outputs = list(result) if isinstance(result, list | tuple) else [result]
-        nodes = topological_order(loss) if isinstance(loss, Value) else []
         if not set(nodes).issuperset(outputs):
             raise ValueError(
                 "record: the loss must be computed from every output of the model; "

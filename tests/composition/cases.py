@@ -42,28 +42,30 @@ def tower(verbs, function, mode, context):
     first, last = function.a[:h], function.a[h:]
     by = [unit(n, i) for i in range(n)]
     *outer, innermost = [VERBS[name] for name in verbs]
-    ours, bottom, point = function.ours, function.true, tuple
+    ours, bottom = function.ours, function.true
+    if mode == "apart":
+        ours = lambda *x: function.ours(*first, *x[h:])  # noqa: E731
+        bottom = lambda *x: x[0] * function.true(*first, *x[h:])  # noqa: E731
+
+    def inner_point(x):
+        return [0.5 * p + 0.3 for p in x] if mode == "moving" else last
+
+    def point(x):
+        return tuple(x) if mode == "applied" else (*x, *inner_point(x))
+
     if mode == "applied":
         made = _inner(innermost, lambda *x: ours(*flat(x)), by, function, function.a, context)
     else:
-        if mode == "apart":
-            ours = lambda *x: function.ours(*first, *x[h:])  # noqa: E731
-            bottom = lambda *x: x[0] * function.true(*first, *x[h:])  # noqa: E731
-        if mode == "moving":
-            point = lambda x: (*x, *map(_moved, x))  # noqa: E731
-        else:
-            point = lambda x: (*x, *last)  # noqa: E731
 
         def at(x):
-            return _inner(innermost, lambda *y: ours(*x, *flat(y)), by[h:], function, last, context)
+            f = lambda *y: ours(*x, *flat(y))  # noqa: E731
+            return _inner(innermost, f, by[h:], function, last, context)
 
         def call(*args):
             x = flat(args)
             inner = at(x)
-            y = inner.call(*inner.arguments(map(_moved, x) if mode == "moving" else last))
-            if mode == "apart":
-                y = inner.shaped([x[0] * part for part in flat(y)])
-            return y
+            y = inner.call(*inner.arguments(inner_point(x)))
+            return inner.shaped([x[0] * part for part in flat(y)]) if mode == "apart" else y
 
         # A pickled function has copies of what it closes over, of which nothing passes to these.
         seen = 0.0 if "pickled" in verbs[-1] and mode != "apart" else 1.0
@@ -78,20 +80,16 @@ def tower(verbs, function, mode, context):
     return Tower(made, bottom, point)
 
 
-def _moved(x):
-    return 0.5 * x + 0.3
-
-
 def _inner(verb, f, by, function, example, context):
-    here = [unit(len(function.a))]
-    made = verb.on(Made(f, here, here, by, function.as_list, example))
+    itself = [unit(len(function.a))]
+    made = verb.on(Made(f, itself, itself, by, function.as_list, example))
     return made._replace(call=lambda *args: context.inside(lambda: made.call(*args)))
 
 
 # --- contexts ------------------------------------------------------------------------------------
 
 
-def _here(thunk):
+def here(thunk):
     return thunk()
 
 
@@ -126,8 +124,8 @@ class Context(NamedTuple):
     """
 
     group: str
-    around: Callable[[Callable[[], Any]], Any] = _here
-    inside: Callable[[Callable[[], Any]], Any] = _here
+    around: Callable[[Callable[[], Any]], Any] = here
+    inside: Callable[[Callable[[], Any]], Any] = here
     off: bool = False
     inside_off: bool = False
 

@@ -1,11 +1,12 @@
 """The published page, docs/composition.md."""
 
+import re
 from collections import Counter, defaultdict
 
 from .cases import CONTEXTS, GROUPS, IN_TRIPLES, MODES, TRIPLE_CONTEXTS
 from .functions import FUNCTIONS
 from .verbs import VERBS
-from .verdict import ERROR, RAW, RIGHT, SILENT, of_pairs, of_triples, worst
+from .verdict import ERROR, RAW, RIGHT, SILENT, everything, worst
 
 HEAD = f"""# Composition
 
@@ -29,24 +30,13 @@ def render():
     return "\n".join([HEAD, *_counts(), *_pairs(), *_triples(), *_errors(), ""])
 
 
-def cells():
-    for outer in VERBS:
-        yield from of_pairs(outer)
-    for outer in IN_TRIPLES:
-        yield from of_triples(outer)
-
-
-def mark(verdicts):
-    return worst([worst(several) for several in verdicts]).mark
-
-
 def _counts():
     yield "| | cells | " + " | ".join([RIGHT, ERROR, RAW, SILENT]) + " |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     found = Counter()
-    for cell, verdicts in cells():
+    for cell, verdict in everything():
         kind = "pairs, " + CONTEXTS[cell.context].group if len(cell.verbs) == 2 else "triples"
-        found[kind, worst(verdicts).mark] += 1
+        found[kind, verdict.mark] += 1
     for kind in dict.fromkeys(kind for kind, _ in found):
         counts = [found[kind, mark] for mark in (RIGHT, ERROR, RAW, SILENT)]
         yield f"| {kind} | {sum(counts)} | " + " | ".join(map(str, counts)) + " |"
@@ -58,7 +48,8 @@ def _matrix(rows, columns, verdicts):
     yield "| outer \\ inner | " + " | ".join(columns) + " |"
     yield "| --- |" + " :-: |" * len(columns)
     for row in rows:
-        yield f"| {row} | " + " | ".join(mark(verdicts[row, column]) for column in columns) + " |"
+        marks = [worst(verdicts[row, column]).mark for column in columns]
+        yield f"| {row} | {' | '.join(marks)} |"
     yield ""
 
 
@@ -78,10 +69,9 @@ def _pairs():
             yield heading(mode, group)
             yield ""
             verdicts = defaultdict(list)
-            for outer in VERBS:
-                for cell, several in of_pairs(outer):
-                    if cell.mode == mode and CONTEXTS[cell.context].group == group:
-                        verdicts[cell.verbs].append(several)
+            for cell, verdict in everything():
+                if (cell.mode, CONTEXTS[cell.context].group, len(cell.verbs)) == (mode, group, 2):
+                    verdicts[cell.verbs].append(verdict)
             yield from _matrix(VERBS, VERBS, verdicts)
 
 
@@ -91,19 +81,18 @@ def _triples():
     yield f"{', '.join(TRIPLE_CONTEXTS)}; applied, and with the innermost closing."
     yield ""
     verdicts = defaultdict(list)
-    for outer in IN_TRIPLES:
-        for cell, several in of_triples(outer):
-            verdicts[" ∘ ".join(cell.verbs[:2]), cell.verbs[2]].append(several)
+    for cell, verdict in everything():
+        if len(cell.verbs) == 3:
+            verdicts[" ∘ ".join(cell.verbs[:2]), cell.verbs[2]].append(verdict)
     yield from _matrix(list(dict.fromkeys(row for row, _ in verdicts)), IN_TRIPLES, verdicts)
 
 
 def _errors():
     for name, marks in [("Errors", (ERROR,)), ("What is not as it should be", (RAW, SILENT))]:
         found = defaultdict(Counter)
-        for cell, verdicts in cells():
-            verdict = worst(verdicts)
+        for cell, verdict in everything():
             if verdict.mark in marks:
-                found[_message(verdict)][" ∘ ".join(cell.verbs), cell.mode] += 1
+                found[_kind(verdict)][" ∘ ".join(cell.verbs), cell.mode] += 1
         yield f"## {name}"
         yield ""
         if not found:
@@ -113,3 +102,11 @@ def _errors():
             more = f" and {len(where) - 4} more towers" if len(where) > 4 else ""
             yield f"- {where.total()} cells, {'; '.join(some)}{more}: {message}"
         yield ""
+
+
+def _kind(verdict):
+    """The message without what differs from cell to cell: nodes and numbers."""
+    if verdict.mark == SILENT:
+        return "Values where numbers should be" if "a Value" in verdict.what else "other numbers"
+    text = re.sub(r"Value\(.*?\)", "Value(…)", verdict.what)
+    return re.sub(r"[-+]?\d[\d.]*(e-?\d+)?", "…", text.replace("\n", " "))

@@ -364,5 +364,7 @@ VERBS = {
     "jax.grad of to_jax": Verb(_once(_make_jax_grad), _value_and_gradient),
     "custom": Verb(_make_custom, _same, "never"),
     "implicit": Verb(_make_implicit, _same, "never"),
-    "checkpoint": Verb(lambda f, made: ab.checkpoint(f), _same, "never", of_number=False, plain=False),
+    "checkpoint": Verb(
+        lambda f, made: ab.checkpoint(f), _same, "never", of_number=False, plain=False
+    ),
 }  # fmt: skip

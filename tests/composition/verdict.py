@@ -2,8 +2,10 @@
 
 import contextvars
 import math
+import multiprocessing
 import re
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from typing import NamedTuple
 import autograd_bp
 from autograd_bp import Value
 
-from .cases import CONTEXTS, Cell, pairs, tower, triples
+from .cases import CONTEXTS, IN_TRIPLES, Cell, here, pairs, tower, triples
 from .functions import flat, value_of
 from .verbs import VERBS
 
@@ -44,12 +46,10 @@ def _judge(cell):
     context = CONTEXTS[cell.context]
     made, bottom, point = tower(cell.verbs, cell.function, cell.mode, context)
     n = len(made.by)
-    calls = [
-        (context.around, context.off, cell.function.a),
-        (context.around, context.off, cell.function.b),
-    ]
+    a, b = cell.function.a, cell.function.b
+    calls = [(context.around, context.off, a), (context.around, context.off, b)]
     if cell.context.startswith("within"):
-        calls.append((lambda thunk: thunk(), False, cell.function.a))
+        calls.append((here, False, a))
     verdicts = []
     for around, off, at in calls:
         x = at[:n]
@@ -57,7 +57,7 @@ def _judge(cell):
         try:
             got = around(lambda x=x: made.call(*made.arguments(x)))
         except Exception as error:
-            verdicts.append(_of_error(error, cell))
+            verdicts.append(_of_error(error))
         else:
             verdicts.append(_of_result(got, true, VERBS[cell.verbs[0]].plain))
     return verdicts
@@ -82,7 +82,7 @@ def _shown(numbers):
     return f"[{shown}{', …' if len(numbers) > 4 else ''}]" if len(numbers) != 1 else shown
 
 
-def _of_error(error, cell):
+def _of_error(error):
     own = traceback.extract_tb(error.__traceback__)[-1].filename
     text = f"{type(error).__name__}: {error}"
     kinds = (TypeError, ValueError, RuntimeError, AttributeError)
@@ -94,12 +94,22 @@ def worst(verdicts):
     return max(verdicts, key=lambda verdict: ORDER.index(verdict.mark))
 
 
-@cache
-def of_pairs(outer):
-    """All cells of pairs with this outer verb, and their verdicts."""
-    return [(cell, judge(cell)) for cell in pairs(outer)]
+def judged(cells):
+    return [(cell, worst(judge(cell))) for cell in cells]
+
+
+def judged_pairs(outer):
+    return judged(pairs(outer))
+
+
+def judged_triples(outer):
+    return judged(triples(outer))
 
 
 @cache
-def of_triples(outer):
-    return [(cell, judge(cell)) for cell in triples(outer)]
+def everything():
+    """All cells with their verdicts, pairs and then triples. It takes minutes on every core."""
+    # JAX has threads, which a fork would lose.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [*pool.map(judged_pairs, VERBS), *pool.map(judged_triples, IN_TRIPLES)]
+    return [one for job in jobs for one in job]

@@ -6,7 +6,7 @@ from collections import Counter
 from autograd_bp.ops import CODES, IEEE, TABLE
 
 from .cases import KINDS, ROWS, all_cases
-from .verdict import BOUNDS, LIMITS, numbers, problems, truth
+from .verdict import BOUNDS, LIMITS, cut, numbers, problems, problems_of_cut, truth
 from .ways import WAYS
 
 HEAD = """# Conformance
@@ -26,9 +26,14 @@ compared with mpmath at thousands of bits.
   look at what they do not choose, pow(1, y) = pow(x, 0) = 1 and hypot(∞, y) = ∞.
 - **Outside the domain** `eager`, `create_graph` and `jvp` raise ValueError or ZeroDivisionError.
   `Program`, its lanes and exported C cannot, and give NaN or ±inf (pow(−∞, b) may be 0, as in C).
-- Where an operation is **not differentiable**, `tests/test_ops.py` tests the stated subgradient.
-- `detach` and `attach`, whose derivatives are not those of their values, are left to
-  `tests/test_custom.py`.
+- **0 carries nothing.** On a path with a factor of exactly 0, a local derivative of ±inf or NaN
+  adds nothing: the derivatives of `where(x < x, y, 1)` are 0 at every case of every row. JAX and
+  PyTorch give NaN there, hence their "double where".
+- Where an operation is **not differentiable**, `tests/test_ops.py` tests the stated subgradient,
+  and `tests/test_zeros.py` that it counts as a constant: its own derivatives are 0 in every way.
+- `detach` and `attach`, whose derivatives are not those of their values, and `carry` and
+  `carry_dot`, which are the products of the chain rule, are left to `tests/test_custom.py` and
+  `tests/test_zeros.py`.
 """
 
 
@@ -40,12 +45,16 @@ def render():
 def _ways():
     yield "## The ways"
     yield ""
-    yield "| way | bound (ulp) | cases | numbers compared | wrong |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
+    yield "| way | bound (ulp) | cases | numbers compared | wrong | times 0 | wrong |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for way in WAYS:
         counts = [n for _, n in numbers(way) if n]
         wrong = sum(1 for _ in problems(way))
-        yield f"| {way} | {BOUNDS[way] // 2} | {len(counts)} | {sum(counts)} | {wrong} |"
+        not_0 = sum(1 for _ in problems_of_cut(way))
+        yield (
+            f"| {way} | {BOUNDS[way] // 2} | {len(counts)} | {sum(counts)} | {wrong} "
+            f"| {len(cut(way))} | {not_0} |"
+        )
     yield ""
     yield "C has no polygamma, so neither polygamma nor the derivative of lgamma is compared there."
 

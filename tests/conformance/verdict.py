@@ -9,7 +9,7 @@ from strategies import close
 from autograd_bp.ops import IEEE
 
 from .cases import LENGTH, all_cases, expected
-from .ways import GRAPHS, WAYS
+from .ways import CUT, GRAPHS, WAYS
 
 # In half ulps of |f| + Σ |xᵢ ∂f/∂xᵢ|, which is what rounding the operands and the result makes.
 # The kernel's functions are vectorised and within 4 ulp each; a derivative may take several.
@@ -20,30 +20,29 @@ FLOOR = 2.0**-1022  # below which floats lose bits on the way
 # What is known not to hold, by operation and operand of the derivative (-1: the value), with
 # the condition on the operands. The published page lists the reasons.
 LIMITS = {
-    ("**", 0): (
-        lambda a, b: abs(b) >= 2.0**53 or 0 < abs(a) < 2.0**-1022,
-        "∂/∂a = b·aᵇ⁻¹ where b − 1 is rounded (|b| ≥ 2⁵³), or where aᵇ⁻¹ overflows though the "
-        "product would not (a subnormal)",
-    ),
     ("dot", -1): (
         lambda *x: any(abs(p) * abs(q) >= 2.0**1023 for p, q in zip(x[:LENGTH], x[LENGTH:-1],
                                                                    strict=True)),
-        "Σ wᵢxᵢ where a single product overflows: ±inf or NaN",
+        "Σ wᵢxᵢ where a single product overflows: ±inf or NaN. A row that scales its operands "
+        "there makes lanes of 16 products 5 times slower and layers, then no matrix products, 32 "
+        "times; BLAS and XLA, which other ways use, overflow as well",
     ),
     ("sum_of", -1): (
         lambda *x: sum(map(abs, x)) == math.inf,
-        "Σ xᵢ where a sum on the way overflows: ±inf or NaN",
+        "Σ xᵢ where a sum on the way overflows: ±inf or NaN. As for `dot`, whose sums it shares",
     ),
     **{
         ("norm", i): (
             lambda *x: not 2.0**-1000 < math.hypot(*x) < math.inf,
-            f"∂/∂x{'₀₁'[i]} = x/y where y = √Σ xᵢ² overflows, or is subnormal and has lost bits",
+            f"∂/∂x{'₀₁'[i]} = x/y where y = √Σ xᵢ² overflows, or is subnormal and has lost bits. "
+            "Scaling as `hypot` does takes 134 instructions for 16 operands instead of 36, and 2.6 "
+            "times as long",
         )
         for i in range(LENGTH)
     },
     ("mean", -1): (
         lambda *x: sum(map(abs, x)) == math.inf,
-        "Σ xᵢ / n where the sum overflows: ±inf or NaN",
+        "Σ xᵢ / n where the sum overflows: ±inf or NaN. As for `dot`",
     ),
 }  # fmt: skip
 
@@ -72,6 +71,20 @@ def numbers(way):
 @cache
 def results(way):
     return WAYS[way](all_cases())
+
+
+@cache
+def cut(way):
+    """The derivatives on paths that are cut by a 0, with their cases."""
+    found = zip(all_cases(), CUT[way](all_cases()), strict=True)
+    return [(case, i, d) for case, (_, ds) in found for i, d in enumerate(ds) if d is not None]
+
+
+def problems_of_cut(way, name=None):
+    """Where 0 carried something, as (case, what, got, true); of all operations, or of one."""
+    for case, i, d in cut(way):
+        if d != 0 and name in (None, case.name):
+            yield case, f"0 times derivative {i}", d, "0"
 
 
 def problems(way, name=None):

@@ -84,6 +84,35 @@ def _jvp(case, nodes, which):
     return y, found
 
 
+def _cut(y, x):
+    """1, on a path beside y: its derivative by y is 0, so whatever y's are, they carry nothing."""
+    return apply("where", apply("<", x, x), y, 1.0)
+
+
+def _eager_cut(case, nodes, which):
+    y = _cut(call(case.op, nodes), 0.0)
+    y.backward()
+    return y.data, [nodes[i].grad for i in which]
+
+
+def _create_graph_cut(case, nodes, which):
+    y = _cut(call(case.op, nodes), 0.0)
+    found = gradients(y, [nodes[i] for i in which], create_graph=True)
+    return y.data, [d.data if isinstance(d, Value) else d for d in found]
+
+
+def _jvp_cut(case, nodes, which):
+    found = []
+    for i in which:
+        y, d = jvp(
+            lambda x, i=i: _cut(call(case.op, [*nodes[:i], x, *nodes[i + 1 :]]), 0.0),
+            (case.flat[i],),
+            (1.0,),
+        )
+        found.append(d)
+    return y, found
+
+
 def eager(cases):
     return [_on_nodes(case, _eager) for case in cases]
 
@@ -102,7 +131,8 @@ def forward(cases):
 class _AllRows:
     """Programs of all these rows at once, and the cases as their lanes."""
 
-    def __init__(self, cases, rows):
+    def __init__(self, cases, rows, cut=False):
+        self.cut = cut
         self.rows = [op for op in rows if any(case.name == op.name for case in cases)]
         lists = {op.name: [c for c in cases if c.name == op.name] for op in self.rows}
         self.lanes = max(map(len, lists.values()), default=0)
@@ -130,7 +160,8 @@ class _AllRows:
     def _result(self, op, x):
         begin = self.start[op.name]
         operands = tuple(x[begin : begin + self.sizes[op.name]])
-        return restore(op.name, operands, 0.0, [0.0] * len(operands))
+        y = restore(op.name, operands, 0.0, [0.0] * len(operands))
+        return _cut(y, x[begin]) if self.cut else y
 
     def results(self, cases, values, gradients):
         """For each case its value and derivatives; values have a row for each lane."""
@@ -146,9 +177,9 @@ class _AllRows:
         return found
 
 
-def _parts(cases, groups):
+def _parts(cases, groups, cut):
     for rows in groups:
-        part = _AllRows(cases, rows)
+        part = _AllRows(cases, rows, cut)
         if part.rows:
             yield part
 
@@ -168,9 +199,9 @@ def _merged(cases, found):
     return [found[repr(case)] for case in cases]
 
 
-def program(cases):
+def program(cases, cut=False):
     found = {}
-    for part in _parts(cases, [_NATIVE, _FOREIGN]):
+    for part in _parts(cases, [_NATIVE, _FOREIGN], cut):
         f, derivative = _both(part)
         x = part.inputs()
         values = np.array([f.value(lane) for lane in x.tolist()])
@@ -179,9 +210,9 @@ def program(cases):
     return _merged(cases, found)
 
 
-def lanes(cases):
+def lanes(cases, cut=False):
     found = {}
-    for part in _parts(cases, [_NATIVE, _FOREIGN]):
+    for part in _parts(cases, [_NATIVE, _FOREIGN], cut):
         f, derivative = _both(part)
         x = part.inputs()
         values, slopes = np.array(f.map(x)).T, np.array(derivative.map(x)[1])
@@ -191,13 +222,13 @@ def lanes(cases):
     return _merged(cases, found)
 
 
-def c_export(cases):
+def c_export(cases, cut=False):
     """One file of C for all rows, compiled once, which reads and writes the lanes as bytes."""
     by_name = {op.name: op for op in ROWS}
     able = [c for c in cases if c.name != "polygamma"]
     found = {repr(case): (None, [None] * len(case.flat)) for case in cases}
     values_of = _AllRows(able, [op for op in by_name.values() if op.name != "polygamma"])
-    slopes_of = _AllRows([c for c in able if by_name[c.name] in _NATIVE], _NATIVE)
+    slopes_of = _AllRows([c for c in able if by_name[c.name] in _NATIVE], _NATIVE, cut)
     values = _run_c(trace(values_of.function, [1.0] * len(values_of.columns)), values_of.inputs())
     derivative = trace(slopes_of.total, [1.0] * len(slopes_of.columns)).with_gradient(0)
     slopes = _run_c(derivative, slopes_of.inputs())[:, 1:]
@@ -238,4 +269,13 @@ WAYS = {
     "lanes": lanes,
     "C": c_export,
 }
+CUT = {
+    "eager": lambda cases: [_on_nodes(case, _eager_cut) for case in cases],
+    "create_graph": lambda cases: [_on_nodes(case, _create_graph_cut) for case in cases],
+    "jvp": lambda cases: [_on_nodes(case, _jvp_cut) for case in cases],
+    "Program": lambda cases: program(cases, cut=True),
+    "lanes": lambda cases: lanes(cases, cut=True),
+    "C": lambda cases: c_export(cases, cut=True),
+}
+"""The same, on a path that a factor of 0 cuts: each derivative must be 0."""
 GRAPHS = ("eager", "create_graph", "jvp")  # which raise outside the domain
