@@ -143,7 +143,7 @@ class Context:
         self._entries: list[_Entry] = []
 
     def _begin(self) -> Effect:
-        """What a ``with`` changes in the state."""
+        """What a ``with`` changes in the state. It must not hold the context: see `__del__`."""
         raise NotImplementedError
 
     def _end(self, effect: Any) -> None:
@@ -357,8 +357,10 @@ class watch(Context):
         self._watcher = watcher
 
     def _begin(self) -> Effect:
+        watcher = self._watcher
+
         def effect(state: State) -> None:
-            state.watchers = (*state.watchers, self._watcher)
+            state.watchers = (*state.watchers, watcher)
 
         return effect
 
@@ -374,9 +376,11 @@ class collect(Context):
         self._made = made
 
     def _begin(self) -> Effect:
+        made = self._made
+
         def effect(state: State) -> None:
             others = [watcher for watcher in state.watchers if not isinstance(watcher, list)]
-            state.watchers = (*others, self._made)
+            state.watchers = (*others, made)
 
         return effect
 
@@ -393,8 +397,10 @@ class watch_derivatives(Context):
         self._watcher = watcher
 
     def _begin(self) -> Effect:
+        watcher = self._watcher
+
         def effect(state: State) -> None:
-            state.derivative_watchers = (*state.derivative_watchers, self._watcher)
+            state.derivative_watchers = (*state.derivative_watchers, watcher)
 
         return effect
 
@@ -420,8 +426,10 @@ class scope(Context):
         self._name = name
 
     def _begin(self) -> Effect:
+        name = self._name
+
         def effect(state: State) -> None:
-            state.path = f"{state.path}/{self._name}".lstrip("/")
+            state.path = f"{state.path}/{name}".lstrip("/")
 
         return effect
 
@@ -436,8 +444,10 @@ class inside(Context):
         self._transformation = transformation
 
     def _begin(self) -> Effect:
+        transformation = self._transformation
+
         def effect(state: State) -> None:
-            state.inside = self._transformation
+            state.inside = transformation
 
         return effect
 
