@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import sys
 import threading
 from collections.abc import Callable
@@ -142,7 +143,7 @@ class Context:
         self._entries: list[_Entry] = []
 
     def _begin(self) -> Effect:
-        """What a ``with`` changes in the state."""
+        """What a ``with`` changes in the state. It must not hold the context: see `__del__`."""
         raise NotImplementedError
 
     def _end(self, effect: Any) -> None:
@@ -356,8 +357,10 @@ class watch(Context):
         self._watcher = watcher
 
     def _begin(self) -> Effect:
+        watcher = self._watcher
+
         def effect(state: State) -> None:
-            state.watchers = (*state.watchers, self._watcher)
+            state.watchers = (*state.watchers, watcher)
 
         return effect
 
@@ -373,9 +376,11 @@ class collect(Context):
         self._made = made
 
     def _begin(self) -> Effect:
+        made = self._made
+
         def effect(state: State) -> None:
             others = [watcher for watcher in state.watchers if not isinstance(watcher, list)]
-            state.watchers = (*others, self._made)
+            state.watchers = (*others, made)
 
         return effect
 
@@ -392,8 +397,10 @@ class watch_derivatives(Context):
         self._watcher = watcher
 
     def _begin(self) -> Effect:
+        watcher = self._watcher
+
         def effect(state: State) -> None:
-            state.derivative_watchers = (*state.derivative_watchers, self._watcher)
+            state.derivative_watchers = (*state.derivative_watchers, watcher)
 
         return effect
 
@@ -419,8 +426,10 @@ class scope(Context):
         self._name = name
 
     def _begin(self) -> Effect:
+        name = self._name
+
         def effect(state: State) -> None:
-            state.path = f"{state.path}/{self._name}".lstrip("/")
+            state.path = f"{state.path}/{name}".lstrip("/")
 
         return effect
 
@@ -435,8 +444,10 @@ class inside(Context):
         self._transformation = transformation
 
     def _begin(self) -> Effect:
+        transformation = self._transformation
+
         def effect(state: State) -> None:
-            state.inside = self._transformation
+            state.inside = transformation
 
         return effect
 
@@ -475,14 +486,11 @@ _LAST = (1 << 22) - 1  # as many traces as a node's bits can tell apart
 class Trace:
     """One function being traced. Its nodes bear its number, and are of use while it is open."""
 
-    _count = 0
-    _lock = threading.Lock()
+    _numbers = itertools.count()  # counted without a lock, which a signal handler could not take
     open: ClassVar[set[int]] = set()
 
     def __init__(self) -> None:
-        with Trace._lock:
-            Trace._count = Trace._count % (_LAST - 1) + 1
-            self.number = Trace._count + 1  # from 2 on: 1 is no trace's
+        self.number = next(Trace._numbers) % (_LAST - 1) + 2  # from 2 on: 1 is no trace's
         self.is_open = True
         self.constants: dict[int, Any] = {}  # the leaves made in it
         Trace.open.add(self.number)

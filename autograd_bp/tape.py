@@ -15,7 +15,7 @@ from typing import Any
 
 from autograd_bp import ops
 from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
-from autograd_bp.value import _nodes, consumers_first, peek, sorting
+from autograd_bp.value import _nodes, consumers_first, expect_graphs, peek, run_hooks
 
 try:
     from autograd_bp._pure import cython
@@ -23,9 +23,10 @@ except ImportError:  # never at run time: this line tells the compiler which nam
     import cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.autograd_bp.value import Value
+    from cython.cimports.autograd_bp.value import PyGC_Disable, PyGC_Enable, Value
     from cython.cimports.cpython.mem import PyMem_Calloc, PyMem_Free
 else:
+    from autograd_bp._pure import set_grads
     from autograd_bp.value import Value
 
 __all__ = ["Tape", "condense"]
@@ -99,29 +100,33 @@ class Tape:
         nodes: list[Value] = []
         given: list[Value] = _nodes(inputs, "inputs")
         ends: list[Value] = _nodes(outputs, "outputs")
-        with sorting:
-            order: list[Value] = consumers_first(ends, given if cut else ())
-            order.reverse()
-            try:
-                for node in given:
-                    if not cut:
-                        _mark(node, -1)
-                    elif _marked(node) == 0:
-                        nodes.append(node)
-                        _mark(node, len(nodes))
-                leaves = len(nodes)
-                for node in order:
-                    found = _numbered_operands(node)
-                    if found or _marked(node):
-                        nodes.append(node)
-                        _mark(node, len(nodes))
-                        edges += found
-                self._record(nodes, edges, leaves, given, ends, True)
-            finally:
-                for node in nodes:
-                    _mark(node, 0)
-                for node in given:
-                    _mark(node, 0)
+        order: list[Value] = consumers_first(ends, given if cut else ())
+        order.reverse()
+        marks: dict[int, int] = {}
+        was_collecting: cython.bint = _begin_marks()
+        try:
+            for node in given:
+                if not cut:
+                    _mark(marks, node, -1)
+                elif _marked(marks, node) == 0:
+                    nodes.append(node)
+                    _mark(marks, node, len(nodes))
+            leaves = len(nodes)
+            for node in order:
+                found = _numbered_operands(marks, node)
+                if found or _marked(marks, node):
+                    nodes.append(node)
+                    _mark(marks, node, len(nodes))
+                    edges += found
+            bent: list[Any] = self._record(marks, nodes, edges, leaves, given, ends, True)
+        finally:
+            for node in nodes:
+                _mark(marks, node, 0)
+            for node in given:
+                _mark(marks, node, 0)
+            _end_marks(was_collecting)
+        for i, moves in bent:
+            self._bends[i] = _bend(nodes[i], moves)
 
     @cython.cfunc
     def _lead_through(self, made: list[Value], y: Value) -> list[Value]:
@@ -131,46 +136,49 @@ class Tape:
         edges: cython.int = 0
         nodes: list[Value] = []
         base: list[Value] = []
-        with sorting:
-            try:
-                # From y back: which of the nodes does it need?
-                _mark(y, 1)
-                for i in range(len(made) - 1, -1, -1):
-                    node = made[i]
-                    if _marked(node) and node._code & CODE:
-                        nodes.append(node)
-                        edges += _mark_operands(node)
-                nodes.reverse()
-                # What else was reached is what those stand on; in the order in which they use it.
-                for node in nodes:
-                    _mark(node, -1)
-                for node in nodes:
-                    _collect_marked_operands(node, base)
-                nodes = base + nodes
-                for i in range(len(nodes)):
-                    node = nodes[i]
-                    _mark(node, i + 1)
-                self._record(nodes, edges, len(base), base, [y], False)
-            finally:
-                _mark(y, 0)
-                for node in made:
-                    _forget_marks(node)
+        marks: dict[int, int] = {}
+        was_collecting: cython.bint = _begin_marks()
+        try:
+            # From y back: which of the nodes does it need?
+            _mark(marks, y, 1)
+            for i in range(len(made) - 1, -1, -1):
+                node = made[i]
+                if _marked(marks, node) and node._code & CODE:
+                    nodes.append(node)
+                    edges += _mark_operands(marks, node)
+            nodes.reverse()
+            # What else was reached is what those stand on; in the order in which they use it.
+            for node in nodes:
+                _mark(marks, node, -1)
+            for node in nodes:
+                _collect_marked_operands(marks, node, base)
+            nodes = base + nodes
+            for i in range(len(nodes)):
+                node = nodes[i]
+                _mark(marks, node, i + 1)
+            self._record(marks, nodes, edges, len(base), base, [y], False)
+        finally:
+            _mark(marks, y, 0)
+            for node in made:
+                _forget_marks(marks, node)
+            _end_marks(was_collecting)
         return base
 
     @cython.cfunc
     def _record(
         self,
+        marks: dict[int, int],
         nodes: list[Value],
         edges: cython.int,
         leaves: cython.int,
         inputs: list[Value],
         outputs: list[Value],
         bends: cython.bint,
-    ) -> object:
+    ) -> list[Any]:
         """Fill the arrays, while each node's mark is its index plus one.
 
         The first ``leaves`` nodes are taken for leaves. Without ``bends`` the tape has no
-        second derivatives.
+        second derivatives; with them, returns what `_bend` is to be asked when no mark is left.
         """
         node: Value
         p: Value | None
@@ -183,8 +191,9 @@ class Tape:
         e: cython.int = 0
         if cython.compiled and self._first:
             raise RuntimeError("a tape is made once: make another with Tape(inputs, outputs)")
-        self._inputs = _indices(inputs)
-        self._outputs = _indices(outputs)
+        bent: list[Any] = []
+        self._inputs = _indices(marks, inputs)
+        self._outputs = _indices(marks, outputs)
         self._bends = [None] * len(nodes)
         self._first = _ints(len(nodes) + 1)
         self._operand = _ints(edges)
@@ -195,9 +204,9 @@ class Tape:
             node = nodes[i]
             start = e
             p = node._a
-            a = _marked(p) - 1 if p is not None else -1
+            a = _marked(marks, p) - 1 if p is not None else -1
             p = node._b
-            b = _marked(p) - 1 if p is not None else -1
+            b = _marked(marks, p) - 1 if p is not None else -1
             product: bool = node._code & CODE in (MUL, CARRY)
             if a >= 0:
                 self._operand[e] = a
@@ -211,7 +220,7 @@ class Tape:
                 e += 1
             if node._details is not None and node._details.has:
                 row = node._details.operands + node._details.others
-                indices: list[int] = _indices(row)
+                indices: list[int] = _indices(marks, row)
                 n = len(node._details.others)
                 for k in range(len(indices)):
                     a = indices[k]
@@ -222,8 +231,8 @@ class Tape:
                         e += 1
             self._first[i + 1] = e
             if bends and e > start and node._code & CODE not in _STRAIGHT:
-                self._bends[i] = _bend(node)
-        return None
+                bent.append((i, _moves(marks, node)))
+        return bent
 
     def pull_back(self, seeds: Sequence[float]) -> list[float]:
         """Σ seedⱼ ∂outputⱼ/∂input for each input: a reverse sweep (vector-Jacobian product)."""
@@ -325,6 +334,73 @@ class Tape:
         PyMem_Free(self._partial)
 
 
+def pass_with_hooks(order: list[Value], start: float) -> None:
+    """What `Value.backward` does where there are hooks: the gradients reach the nodes at the end.
+
+    Takes all nodes, consumers first, and what the gradient of the first is to begin with.
+    """
+    node: Value
+    i: cython.int
+    e: cython.int
+    g: float
+    made = order[::-1]
+    tape: Tape = Tape.__new__(Tape)
+    nodes = tape._lead_through(made, order[0]) or order  # it has no base where the root is a leaf
+    nodes += [node for node in made if node._code & CODE]
+    grads: list[float] = [0.0] * len(nodes)
+    grads[len(nodes) - 1] += start
+    for i in range(len(nodes) - 1, -1, -1):
+        node = nodes[i]
+        if node._details is not None and node._details.hooks:
+            grads[i] = run_hooks(node, grads[i])
+        g = grads[i]
+        if i < tape._size:
+            for e in range(tape._first[i], tape._first[i + 1]):
+                grads[tape._operand[e]] += _carry(g, tape._partial[e])
+    old: list[Any] = [None] * len(nodes)  # old graphs go when all is written: they may run code
+    for i in range(len(nodes)):
+        node = nodes[i]
+        g = grads[i]
+        if node._details is not None:
+            old[i] = node._details.grad_node
+            node._details.grad_node = None
+        node._grad = g if node._code & CODE else node._grad + g
+
+
+def set_graphs(
+    nodes: list[Value], grads: list[Value], leaves: list[Value], before: list[Any]
+) -> bool:
+    """Give the nodes these gradients, or none if those of leaves are not what they were before.
+
+    Returns whether they have them. Either way nothing comes between.
+    """
+    node: Value
+    new: Value
+    g: float
+    i: cython.Py_ssize_t
+    expect_graphs(nodes)
+    if not cython.compiled:
+        return set_grads(nodes, grads, leaves, before)
+    for i in range(len(leaves)):
+        node = leaves[i]
+        graph = node._details.grad_node
+        if graph is not None or isinstance(before[i], Value):
+            if graph is not before[i]:
+                return False
+        else:
+            g = before[i]
+            if node._grad != g and g == g:
+                return False
+    old: list[Any] = [None] * len(nodes)  # as above
+    for i in range(len(nodes)):
+        node = nodes[i]
+        new = grads[i]
+        old[i] = node._details.grad_node
+        node._details.grad_node = new
+        node._grad = new._data
+    return True
+
+
 def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
     """What y was computed from outside of ``made``, and ∂y/∂each.
 
@@ -344,6 +420,19 @@ def condense(made: list[Value], y: Value) -> tuple[list[Value], list[float]]:
     return base, tape.pull_back([1.0])
 
 
+@cython.cfunc
+def _begin_marks() -> cython.bint:
+    """Have no finalizer run while nodes have marks; returns whether some may again after that."""
+    return PyGC_Disable() if cython.compiled else False
+
+
+@cython.cfunc
+def _end_marks(was_collecting: cython.bint) -> object:
+    if cython.compiled and was_collecting:
+        PyGC_Enable()
+    return None
+
+
 @cython.inline
 @cython.cfunc
 def _carry(g: float, d: float) -> float:
@@ -355,122 +444,145 @@ def _carry(g: float, d: float) -> float:
 
 @cython.inline
 @cython.cfunc
-def _marked(node: Value) -> cython.int:
-    """A number that stands on a node for as long as its tape is made; or 0."""
+def _marked(marks: dict[int, int], node: Value) -> cython.int:
+    """A number that a node has for as long as its tape is made, or 0.
+
+    Compiled, it stands in the node, above the code; see `value._consumers_first`.
+    """
+    if not cython.compiled:
+        return marks.get(id(node), 0)
     mark: cython.int = node._code >> SHIFT
     return mark
 
 
 @cython.inline
 @cython.cfunc
-def _mark(node: Value, mark: cython.longlong) -> object:
+def _mark(marks: dict[int, int], node: Value, mark: cython.longlong) -> object:
+    if not cython.compiled:
+        marks[id(node)] = mark
+        return None
     node._code = node._code & KEPT | mark * (KEPT + 1)  # C leaves shifts of negatives undefined
     return None
 
 
 @cython.cfunc
-def _numbered_operands(node: Value) -> cython.int:
+def _numbered_operands(marks: dict[int, int], node: Value) -> cython.int:
     """How many operands have their place on the tape already."""
     p: Value | None
     count: cython.int = 0
     p = node._a
-    if p is not None and _marked(p) > 0:
+    if p is not None and _marked(marks, p) > 0:
         count += 1
     p = node._b
-    if p is not None and _marked(p) > 0:
+    if p is not None and _marked(marks, p) > 0:
         count += 1
     if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
-                if _marked(p) > 0:
+                if _marked(marks, p) > 0:
                     count += 1
     return count
 
 
 @cython.cfunc
-def _mark_operands(node: Value) -> cython.int:
+def _mark_operands(marks: dict[int, int], node: Value) -> cython.int:
     """Set a mark on each operand; returns how many links to them there are."""
     p: Value | None
     count: cython.int = 0
     p = node._a
     if p is not None:
-        _mark(p, 1)
+        _mark(marks, p, 1)
         count += 1
     p = node._b
     if p is not None:
-        _mark(p, 1)
+        _mark(marks, p, 1)
         count += 1
     if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
-                _mark(p, 1)
+                _mark(marks, p, 1)
                 count += 1
     return count
 
 
 @cython.cfunc
-def _collect_marked_operands(node: Value, base: list[Value]) -> object:
+def _collect_marked_operands(marks: dict[int, int], node: Value, base: list[Value]) -> object:
     """Append the operands that have the mark, each once."""
     p: Value | None
     if node._details is not None and node._details.has:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
                 p = x
-                if _marked(p) == 1:
-                    _mark(p, -1)
+                if _marked(marks, p) == 1:
+                    _mark(marks, p, -1)
                     base.append(p)
     p = node._a
-    if p is not None and _marked(p) == 1:
-        _mark(p, -1)
+    if p is not None and _marked(marks, p) == 1:
+        _mark(marks, p, -1)
         base.append(p)
     p = node._b
-    if p is not None and _marked(p) == 1:
-        _mark(p, -1)
+    if p is not None and _marked(marks, p) == 1:
+        _mark(marks, p, -1)
         base.append(p)
     return None
 
 
 @cython.cfunc
-def _forget_marks(node: Value) -> object:
+def _forget_marks(marks: dict[int, int], node: Value) -> object:
     """Take the marks off a node and its operands."""
     p: Value | None
-    _mark(node, 0)
+    _mark(marks, node, 0)
     p = node._a
     if p is not None:
-        _mark(p, 0)
+        _mark(marks, p, 0)
     p = node._b
     if p is not None:
-        _mark(p, 0)
-    if node._details is not None and node._details.has:
-        for x in node._details.operands + node._details.others:
-            if isinstance(x, Value):
-                p = x
-                _mark(p, 0)
+        _mark(marks, p, 0)
+    if node._details is not None:
+        _forget_row(marks, node._details.operands)
+        _forget_row(marks, node._details.others)
     return None
 
 
 @cython.cfunc
-def _bend(node: Value) -> tuple[Any, tuple[float, ...]]:
+def _forget_row(marks: dict[int, int], row: tuple[Any, ...]) -> object:
+    for x in row:  # and not in one row made of two, for which memory may be lacking
+        if isinstance(x, Value):
+            _mark(marks, x, 0)
+    return None
+
+
+@cython.cfunc
+def _moves(marks: dict[int, int], node: Value) -> Any:
+    """Which operands are not constant: a bool for each in a row, or bits for one or two."""
+    p: Value | None
+    if node._details is not None and node._details.operands:
+        return [i >= 0 for i in _indices(marks, node._details.operands)]
+    mask: cython.int = 0
+    p = node._a
+    if p is not None and _marked(marks, p) > 0:
+        mask += 1
+    p = node._b
+    if p is not None and _marked(marks, p) > 0:
+        mask += 2
+    return mask
+
+
+def _bend(node: Value, moves: Any) -> tuple[Any, tuple[float, ...]]:
     """The rule for the rates of a node's local derivatives, and the point where to ask it."""
     if node._details is not None and node._details.operands:
-        moves = [i >= 0 for i in _indices(node._details.operands)]
         many = _ManyOperands if node._details.rule is None else _OwnRule
         return many(node, moves), ()
     a: Value | None = node._a
     b: Value | None = node._b
-    mask: cython.int = 0
-    if a is not None and _marked(a) > 0:
-        mask += 1
-    if b is not None and _marked(b) > 0:
-        mask += 2
     p: float = node._da if a is None else a._data
     code: cython.int = node._code & CODE
     if len(TABLE[code].operands) == 1:
-        return second_rule(code, mask), (p, node._data)
+        return second_rule(code, moves), (p, node._data)
     q: float = node._db if b is None else b._data
-    return second_rule(code, mask), (p, q, node._data)
+    return second_rule(code, moves), (p, q, node._data)
 
 
 class _ManyOperands:
@@ -511,13 +623,13 @@ class _OwnRule:
 
 
 @cython.cfunc
-def _indices(nodes: Sequence[object]) -> list[int]:
+def _indices(marks: dict[int, int], nodes: Sequence[object]) -> list[int]:
     """The positions that nodes have on the tape that is being made; -1 of any other object."""
     indices: list[int] = []
     for x in nodes:
         if isinstance(x, Value):
             node: Value = x
-            indices.append(max(_marked(node) - 1, -1))
+            indices.append(max(_marked(marks, node) - 1, -1))
         else:
             indices.append(-1)
     return indices

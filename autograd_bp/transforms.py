@@ -26,7 +26,7 @@ from typing import Any
 from autograd_bp import functions
 from autograd_bp.context import Trace, differentiating, is_inside, on_numbers, recording
 from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
-from autograd_bp.tape import Tape
+from autograd_bp.tape import Tape, set_graphs
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (
     Number,
@@ -34,10 +34,8 @@ from autograd_bp.value import (
     _nodes,
     _number,
     apply,
-    begin_pass,
     consumers_first,
     derivative_watchers,
-    end_pass,
     held_fixed,
     is_recording,
     is_symbolic,
@@ -269,17 +267,18 @@ def _dependent_on(inputs: Iterable[Value], order: list[Value]) -> set[int]:
 def backward_graph(root: Value, seed: Any) -> None:
     """What `Value.backward` does with ``create_graph=True``."""
     start = _seed(seed)
-    begin_pass()
-    try:
-        order = consumers_first([root])
-        adjoint = _adjoints(order, {id(root): start}, {id(node) for node in order}, hooks=True)
-        for node in order:
-            grad = adjoint.get(id(node), 0.0)
-            before = node.grad if node.is_leaf else 0.0
-            keep = isinstance(before, Value) or before != 0.0
-            node.grad = _as_node(before + grad if keep else grad)
-    finally:
-        end_pass()
+    order = consumers_first([root])
+    adjoint = _adjoints(order, {id(root): start}, {id(node) for node in order}, hooks=True)
+    leaves = [node for node in order if node.is_leaf]
+    given = False
+    while not given:  # and again, if a leaf's gradient changed meanwhile
+        before = [node.grad for node in leaves]
+        sums = dict(adjoint)
+        for node, old in zip(leaves, before, strict=True):
+            if isinstance(old, Value) or old != 0.0:
+                sums[id(node)] = old + adjoint.get(id(node), 0.0)
+        grads = [_as_node(sums.get(id(node), 0.0)) for node in order]
+        given = set_graphs(order, grads, leaves, before)
 
 
 def _as_node(x: Number) -> Value:

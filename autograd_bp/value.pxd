@@ -13,6 +13,12 @@ cdef extern from *:
 
 ctypedef PyObject** Items
 
+# While nodes have marks nothing may run Python code, and up to Python 3.11 the garbage collector
+# does so where memory is asked for.
+cdef extern from "Python.h":
+    bint PyGC_Disable()
+    bint PyGC_Enable()
+
 # The rows of one or two operands as C, written by program/c_text.py at build time.
 cdef extern from "engine_rows.h":
     int TABLE_IN_C

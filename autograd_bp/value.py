@@ -21,7 +21,6 @@ rows of one or two operands are C then, too.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Real
@@ -29,7 +28,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import context, ops
 from autograd_bp.context import State, Trace, current, no_grad, recording
-from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, carry, grouped, ieee
+from autograd_bp.hooks import call_hook, refuse_in_a_hook
+from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped, ieee
 
 try:
     from autograd_bp._pure import cython
@@ -43,11 +43,15 @@ else:  # the rest stands in value.pxd for the compiler
     from math import exp, log, sqrt
     from operator import getitem as item
 
+    from autograd_bp._pure import pass_aside
+
     Items: TypeAlias = Sequence[Any]
     number_of = float
     if TYPE_CHECKING:
         TABLE_IN_C = 0
         row_in_c: Any = None
+        PyGC_Disable: Any = None
+        PyGC_Enable: Any = None
 
     def items(row: Items) -> Items:
         return row
@@ -102,8 +106,6 @@ ROW = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
 OTHERS = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
 ODD = cython.declare(cython.longlong, 4 << ops.CODE_BITS)
 
-sorting = threading.RLock()  # one pass over graphs at a time; see `Value.backward`
-_acquire, _release = sorting.acquire, sorting.release
 # How many contexts (no_grad, watch) are open in all threads, and nodes of traces are alive:
 # operations look no further at 0. (Interpreted Python knows which, by identity.)
 _contexts = cython.declare(cython.int, 0)
@@ -112,8 +114,6 @@ if not cython.compiled:
 
 # Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
 _leaves_need_care = cython.declare(cython.bint, False)
-
-_in_pass = cython.declare(cython.bint, False)  # whether a backward pass is going on
 
 # Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
 # nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
@@ -188,7 +188,7 @@ class Value:
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
     # The operation's position in the table, 0 for a leaf. Above it the number of a trace, and
-    # marks while a graph is being sorted: fewer fields in every node.
+    # marks while compiled code sorts a graph: fewer fields in every node.
     _code: cython.longlong
     _data: float
     _grad: float
@@ -347,8 +347,8 @@ class Value:
         """Set ``grad`` of every node of this graph to ∂self/∂node, times ``seed``.
 
         Leaves add it to what they have, so call `zero_grad` between steps; every other node
-        gets its gradient anew, and keeps it to be read. Threads take turns: gradients of a
-        leaf that several graphs share are summed correctly.
+        gets its gradient anew, and keeps it to be read. Passes may overlap, of threads or of
+        signal handlers: gradients of a leaf that several graphs share are summed correctly.
 
         With ``create_graph`` the gradients are Values, to be differentiated again. As in
         PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
@@ -365,6 +365,8 @@ class Value:
         p: Value | None
         d: _Details | None
         g: float
+        if _leaves_need_care:
+            refuse_in_a_hook()
         if _contexts:
             refuse_in_trace(self, "backward()")
         if create_graph:
@@ -372,37 +374,39 @@ class Value:
 
             return backward_graph(self, seed)
         start: float = seed if type(seed) is float else _number(seed, "seed")
-        begin_pass()
-        try:
-            before: list[tuple[Value, float]] = []
-            try:
-                order: list[Value] = _consumers_first([self], _leaves_need_care, before)
-                self._grad += start
+        order: list[Value] = _consumers_first(
+            [self], None, _leaves_need_care, not _leaves_need_care
+        )
+        with_care: cython.bint = _leaves_need_care and _have_care(order)
+        if not cython.compiled:
+            pass_aside(self, start, order, with_care, run_hooks)
+        elif with_care:
+            from autograd_bp.tape import pass_with_hooks
+
+            pass_with_hooks(order, start)
+        else:  # in place: nothing comes between these lines when they are compiled
+            if _leaves_need_care:
                 for node in order:
-                    if node._details is not None and node._details.hooks is not None:
-                        node._grad = run_hooks(node, node._grad)
-                    g = node._grad
-                    if g == 0.0:  # it carries nothing, whatever the local derivatives
-                        continue
-                    if g - g != 0.0:  # nor does a local derivative of 0, where g is ±inf or NaN
-                        for p, dp in zip(node.parents, node.local_grads, strict=True):
-                            p._grad += carry(g, dp)
-                        continue
-                    if node._a is not None:
-                        node._a._grad += g * node._da
-                    if node._b is not None:
-                        node._b._grad += g * node._db
-                    if node._details is not None:
-                        d = node._details
-                        if d.has & ROW:
-                            _hand_on(g, d, d.operands, 0)
-                        if d.has & OTHERS:
-                            _hand_on(g, d, d.others, len(d.operands))
-            finally:  # also where a hook raises, or Ctrl-C comes
-                for node, grad in before:
-                    node._grad += grad
-        finally:
-            end_pass()
+                    if node._code:
+                        node._grad = 0.0
+            self._grad += start
+            for node in order:
+                g = node._grad
+                if g == 0.0:  # it carries nothing, whatever the local derivatives
+                    continue
+                if g - g != 0.0:
+                    _hand_on_infinite(g, node)
+                    continue
+                if node._a is not None:
+                    node._a._grad += g * node._da
+                if node._b is not None:
+                    node._b._grad += g * node._db
+                if node._details is not None:
+                    d = node._details
+                    if d.has & ROW:
+                        _hand_on(g, d, d.operands, 0)
+                    if d.has & OTHERS:
+                        _hand_on(g, d, d.others, len(d.operands))
         for watcher in derivative_watchers() if _contexts else ():
             for node in order:
                 for p, dp in zip(node.parents, node.local_grads, strict=True):
@@ -415,7 +419,8 @@ class Value:
         What the hook returns, unless None, takes the gradient's place and is handed on. With
         ``create_graph`` the gradient may be a Value. Returns a function that removes the hook.
         The hook must not hold this node itself, or the two keep each other alive; and it cannot
-        call ``backward``, which would overwrite the gradients of the pass that it is in.
+        call ``backward``, whose gradients the pass that it is in would overwrite. The nodes get
+        their gradients all at once, when the last hook has returned, and none if one raises.
 
         >>> x = Value(3.0)
         >>> remove = x.register_hook(lambda grad: min(grad, 1.0))
@@ -884,10 +889,11 @@ def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any)
 
 @cython.cfunc
 def _details_of(node: Value) -> _Details:
-    details: _Details | None = node._details
-    if details is None:
-        details = node._details = _new_details(0)
-    return details
+    if node._details is None:
+        details: _Details = _new_details(0)
+        if node._details is None:  # still, whatever came between
+            node._details = details
+    return node._details
 
 
 @cython.cfunc
@@ -1325,18 +1331,23 @@ def _number(x: Any, name: str) -> float:
 
 
 # --- sorting the graph ---------------------------------------------------------------------------
+#
+# No lock is held here or in a pass, for none could be waited for in a hook or a signal handler,
+# or in a child of fork. Compiled, what marks nodes or changes gradients is never interrupted:
+# threads, signals and finalizers come where Python's own code runs, and none does. So nothing in
+# it may call any, or drop the last reference to an object. Interpreted, anything comes anywhere:
+# a walk then has its marks in a set, and gradients are written by a single call (see `_pure.py`).
 
 
 @cython.cfunc
 def _consumers_first(
-    waiting: list[Value], leaves: cython.bint, before: list[tuple[Value, float]] | None
+    waiting: list[Value], stop: list[Value] | None, leaves: cython.bint, clear: cython.bint
 ) -> list[Value]:
     """The nodes of a graph, each before its operands; on request the leaves too.
 
-    The roots are those that wait, the first of them last; the list is used up.
-
-    With a list ``before`` the gradients are set to 0 as well, while the nodes are at hand; it gets
-    those of leaves that a hook keeps from being added to.
+    The roots are those that wait, the first of them last; the list is used up. Nodes in ``stop``
+    are taken for met and done. With ``clear`` gradients are set to 0 as well, but those of leaves,
+    while the nodes are at hand: of use where no more than compiled code follows.
 
     A depth-first search: a node goes into the order after its operands, which wait on a stack
     meanwhile, and the order is turned round. Marks in ``_code`` say who was met (MET), and who is
@@ -1346,7 +1357,34 @@ def _consumers_first(
     node: Value
     d: _Details
     order: list[Value] = []
+    if not cython.compiled:  # sets instead of marks, and on the stack a None below the operands
+        met = set(map(id, stop or ()))
+        opened: list[Value] = []
+        while waiting:
+            node = waiting.pop()
+            if node is None:
+                order.append(opened.pop())
+            elif id(node) not in met:
+                met.add(id(node))
+                opened.append(node)
+                waiting.append(None)  # type: ignore[arg-type]
+                p = node._b
+                if p is not None and (p._code or leaves) and id(p) not in met:
+                    waiting.append(p)
+                p = node._a
+                if p is not None and (p._code or leaves) and id(p) not in met:
+                    waiting.append(p)
+                if node._details is not None:
+                    d = node._details
+                    for p in reversed((*d.operands, *d.others)):
+                        if type(p) is not float and (p._code or leaves) and id(p) not in met:
+                            waiting.append(p)
+        order.reverse()
+        return order
     try:
+        if stop is not None:
+            for node in stop:
+                node._code |= DONE
         while waiting:
             node = cython.cast(Value, waiting[len(waiting) - 1])
             if node._code >= MET:
@@ -1355,8 +1393,8 @@ def _consumers_first(
                     order.append(node)
                 waiting.pop()
                 continue
-            if before is not None:
-                _clear_grad(node, before)
+            if clear and node._code:
+                node._grad = 0.0
             node._code += MET
             if node._b is not None and node._b._code < MET and (node._b._code or leaves):
                 waiting.append(node._b)
@@ -1367,11 +1405,11 @@ def _consumers_first(
                 if d.has & CODE or leaves:
                     _have_wait(d.others, waiting, leaves)
                     _have_wait(d.operands, waiting, leaves)
-        _take_marks_off(order)
-    except BaseException:  # Ctrl-C or no memory: leave no mark behind
+    finally:  # also where memory gives out
         _take_marks_off(waiting)
         _take_marks_off(order)
-        raise
+        if stop is not None:
+            _take_marks_off(stop)
     order.reverse()
     return order
 
@@ -1409,57 +1447,50 @@ def _hand_on(g: float, details: _Details, row: tuple[Any, ...], start: cython.Py
     return None
 
 
-@cython.inline
 @cython.cfunc
-def _clear_grad(node: Value, before: list[tuple[Value, float]]) -> object:
-    """Set the gradient to 0, but a leaf's only where it has a hook, and is kept in the list."""
-    if node._details is not None:
-        node._details.grad_node = None
-    if node._code:
-        node._grad = 0.0
-    elif node._details is not None and node._details.hooks:
-        before.append((node, node._grad))
-        node._grad = 0.0
+def _hand_on_infinite(g: float, node: Value) -> object:
+    """The same for all operands and a g that is ±inf or NaN: a derivative of 0 carries nothing."""
+    p: Value
+    was_collecting: cython.bint = PyGC_Disable()  # which would run code in Python
+    try:
+        for p, dp in zip(node.parents, node.local_grads, strict=True):
+            if dp != 0.0:
+                p._grad += g * dp
+    finally:
+        if was_collecting:
+            PyGC_Enable()
     return None
+
+
+@cython.cfunc
+def _have_care(nodes: list[Value]) -> cython.bint:
+    """Whether some node has a hook or a gradient that is a graph."""
+    node: Value
+    d: _Details | None
+    for node in nodes:
+        d = node._details
+        if d is not None and (d.hooks or d.grad_node is not None):
+            return True
+    return False
+
+
+def expect_graphs(nodes: Iterable[Value]) -> None:
+    """Make room for gradients that are graphs."""
+    global _leaves_need_care
+    _leaves_need_care = True
+    for node in nodes:
+        _details_of(node)
 
 
 def run_hooks(node: Value, grad: Any) -> Any:
     """The gradient that a node hands on: what its hooks make of the one that reached it."""
     details: _Details | None = node._details
-    for hook in (details.hooks if details is not None else None) or []:
-        result = hook(grad)
+    for hook in (details.hooks if details is not None else None) or ():
+        result = call_hook(hook, grad)
         if result is not None:
             keep = isinstance(grad, Value) and isinstance(result, Value)
             grad = result if keep else _number(result, "the gradient that a hook returns")
     return grad
-
-
-@cython.ccall
-def begin_pass() -> object:
-    """Wait for the passes of other threads; refuse one that a hook begins. Then `end_pass`.
-
-    Two functions, as a ``with`` costs as much as a pass over a small graph.
-    """
-    global _in_pass
-    _acquire()
-    if _in_pass:
-        _release()
-        raise RuntimeError(
-            "backward() was called by a hook, within a backward pass whose gradients it would "
-            "overwrite. In a hook, use gradients(y, xs), which leaves nodes alone; or keep "
-            "what the hook saw, and call backward() when the pass is over."
-        )
-    _in_pass = True
-    return None
-
-
-@cython.ccall
-def end_pass() -> object:
-    """Let the next pass begin."""
-    global _in_pass
-    _in_pass = False
-    _release()
-    return None
 
 
 def _nodes(x: Any, name: str) -> list[Value]:
@@ -1480,16 +1511,8 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
 
     Nodes in ``stop`` are left out, and so is what only they were computed from.
     """
-    node: Value
     nodes = _nodes(roots, "roots")
-    ends = _nodes(stop, "stop")
-    with sorting:
-        try:
-            for node in ends:
-                node._code |= DONE
-            return _consumers_first(nodes[::-1], True, None)
-        finally:
-            _take_marks_off(ends)
+    return _consumers_first(nodes[::-1], _nodes(stop, "stop"), True, False)
 
 
 def zero_grad(values: Iterable[Value]) -> None:

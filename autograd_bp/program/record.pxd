@@ -13,7 +13,7 @@ cdef class Recording:
     cdef public short[::1] code
     cdef public int[::1] first, operand
     cdef public double[::1] number
-    cdef public dict constants
+    cdef public dict constants, marks
 
     cpdef int input(self) except -2
     cpdef int constant(self, double number) except -2
@@ -24,20 +24,20 @@ cdef class Recording:
     @cython.locals(i=cython.int)
     cpdef int append(self, int code, int count, double number) except -2
 
-@cython.locals(recording=Recording, node=Value, captured=list, order=list)
+@cython.locals(recording=Recording, node=Value, captured=list, order=list, given=list, ends=list, nodes=list, marked=tuple)
 cpdef record(inputs, outputs, trace=*)
 
-cdef int _marked(Value node) except -2
+cdef int _marked(Recording recording, Value node) except -2
 cdef bint _is_of(trace, Value node) except -2
-cdef int _mark(Value node, long long mark) except -2
+cdef int _mark(Recording recording, Value node, long long mark) except -2
 @cython.locals(p=Value, count=cython.int, operands=tuple)
 cdef _append(Recording recording, Value node, dict labels)
 cdef _capture_operands(Recording recording, Value node, trace, list captured, dict labels)
 cdef _capture(Recording recording, Value node, trace, list captured, dict labels)
-cdef int _keep_label(Value node, dict labels) except -2
+cdef int _keep_label(Recording recording, Value node, dict labels) except -2
 
 @cython.locals(p=Value)
-cdef bint _any_marked(tuple operands) except -2
+cdef bint _any_marked(Recording recording, tuple operands) except -2
 
 cdef int _index(Recording recording, x) except -2
 cdef int _index_of(Recording recording, Value node, double number) except -2

@@ -14,12 +14,20 @@ from typing import Any
 
 from autograd_bp.context import Trace
 from autograd_bp.ops import CODE_BITS, MARK_SHIFT, TABLE
-from autograd_bp.value import Value, consumers_first, sorting
+from autograd_bp.value import Value, consumers_first
+
+try:
+    from autograd_bp._pure import cython
+except ImportError:  # never at run time: this line tells the compiler which name is its own
+    import cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.autograd_bp.value import PyGC_Disable, PyGC_Enable
 
 __all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
 
-# A node's code stands in the lowest bits; far above them, while a graph is recorded, a mark: the
-# instruction that the node is, plus one.
+# A node's code stands in the lowest bits; far above them, while compiled code records a graph, a
+# mark: the instruction that the node is, plus one. See `value._consumers_first`.
 SHIFT = MARK_SHIFT
 KEPT = (1 << SHIFT) - 1
 BITS = CODE_BITS
@@ -43,6 +51,7 @@ class Recording:
         self.operand: Any = array("i", bytes(4 << 10))
         self.number: Any = array("d", bytes(8 << 10))
         self.constants: dict[str, int] = {}
+        self.marks: dict[int, int] = {}  # by identity: those of the interpreted engine
 
     def input(self) -> int:
         """A new input."""
@@ -115,30 +124,35 @@ def record(
     recording = Recording()
     labels: dict[int, str] = {}
     captured: list[Value] = []
-    with sorting:
-        order: list[Value] = consumers_first([y for y in outputs if isinstance(y, Value)])
-        order.reverse()
-        try:
-            for node in inputs:
-                _mark(node, recording.input() + 1)
-                _keep_label(node, labels)
-            for node in order:  # without a trace all; else what was there before it
-                if not _marked(node) and node._code & CODE and not _is_of(trace, node):
+    given = list(inputs)
+    ends = [y if isinstance(y, Value) else float(y) for y in outputs]
+    order: list[Value] = consumers_first([y for y in ends if isinstance(y, Value)])
+    order.reverse()
+    was_collecting = PyGC_Disable() if cython.compiled else False
+    marked = (order, given, captured)
+    try:
+        for node in given:
+            _mark(recording, node, recording.input() + 1)
+            _keep_label(recording, node, labels)
+        for node in order:  # without a trace all; else what was there before it
+            if not _marked(recording, node) and node._code & CODE and not _is_of(trace, node):
+                _append(recording, node, labels)
+        if trace is not None:
+            for node in order:
+                if not _marked(recording, node) and node._code & CODE and _is_of(trace, node):
+                    _capture_operands(recording, node, trace, captured, labels)
                     _append(recording, node, labels)
-            if trace is not None:
-                for node in order:
-                    if not _marked(node) and node._code & CODE and _is_of(trace, node):
-                        _capture_operands(recording, node, trace, captured, labels)
-                        _append(recording, node, labels)
-                for y in outputs:
-                    if isinstance(y, Value):
-                        _capture(recording, y, trace, captured, labels)
-            found = [_index(recording, y) for y in outputs]
-            entries = [_index_of(recording, node, 0.0) for node in [*captured, *inputs]]
-        finally:
-            for nodes in (order, inputs, captured):
-                for node in nodes:
-                    _mark(node, 0)
+            for y in ends:
+                if isinstance(y, Value):
+                    _capture(recording, y, trace, captured, labels)
+        found = [_index(recording, y) for y in ends]
+        entries = [_index_of(recording, node, 0.0) for node in [*captured, *given]]
+    finally:
+        for nodes in marked:
+            for node in nodes:
+                _mark(recording, node, 0)
+        if cython.compiled and was_collecting:
+            PyGC_Enable()
     return recording.instructions(entries, found, labels), captured
 
 
@@ -147,7 +161,7 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
     count = 0
     if node._details is not None and node._details.operands:
         operands: tuple[Any, ...] = node.operands
-        if not _any_marked(operands):
+        if not _any_marked(recording, operands):
             return
         if node._code & CODE == CUSTOM:
             raise TypeError(
@@ -160,17 +174,17 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
             count += 1
     else:
         p = node._a
-        if not (p is not None and _marked(p)):
+        if not (p is not None and _marked(recording, p)):
             p = node._b
-            if not (p is not None and _marked(p)):
+            if not (p is not None and _marked(recording, p)):
                 return
         recording.put(0, _index_of(recording, node._a, node._da))
         count = 1
         if _TWO[node._code & CODE]:
             recording.put(1, _index_of(recording, node._b, node._db))
             count = 2
-    _mark(node, recording.append(node._code & CODE, count, 0.0) + 1)
-    _keep_label(node, labels)
+    _mark(recording, node, recording.append(node._code & CODE, count, 0.0) + 1)
+    _keep_label(recording, node, labels)
 
 
 def _capture_operands(
@@ -191,35 +205,38 @@ def _capture(
     recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
 ) -> None:
     """Make a node an input, if it is none yet and from outside of the trace."""
-    if not _marked(node) and not _is_of(trace, node) and id(node) not in trace.constants:
+    if not _marked(recording, node) and not _is_of(trace, node) and id(node) not in trace.constants:
         captured.append(node)
-        _mark(node, recording.input() + 1)
-        _keep_label(node, labels)
+        _mark(recording, node, recording.input() + 1)
+        _keep_label(recording, node, labels)
 
 
-def _marked(node: Value) -> int:
-    return node._code >> SHIFT
+def _marked(recording: Recording, node: Value) -> int:
+    return node._code >> SHIFT if cython.compiled else recording.marks.get(id(node), 0)
 
 
 def _is_of(trace: Trace | None, node: Value) -> bool:
     return trace is not None and (node._code & KEPT) >> BITS == trace.number
 
 
-def _mark(node: Value, mark: int) -> None:
-    node._code = node._code & KEPT | mark << SHIFT
+def _mark(recording: Recording, node: Value, mark: int) -> None:
+    if cython.compiled:
+        node._code = node._code & KEPT | mark << SHIFT
+    else:
+        recording.marks[id(node)] = mark
 
 
-def _keep_label(node: Value, labels: dict[int, str]) -> None:
+def _keep_label(recording: Recording, node: Value, labels: dict[int, str]) -> None:
     if node._details is not None and node._details.label:
-        labels[_marked(node) - 1] = node._details.label
+        labels[_marked(recording, node) - 1] = node._details.label
 
 
-def _any_marked(operands: tuple[Any, ...]) -> bool:
+def _any_marked(recording: Recording, operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if _marked(p):
+            if _marked(recording, p):
                 return True
     return False
 
@@ -235,8 +252,8 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
         return recording.constant(number)
-    if _marked(node):
-        return _marked(node) - 1
+    if _marked(recording, node):
+        return _marked(recording, node) - 1
     return recording.constant(node._data)
 
 
