@@ -509,6 +509,26 @@ class Trace:
     __del__ = close
 
 
+def leaked(node: object) -> RuntimeError:
+    """The error for a node whose trace is over."""
+    return RuntimeError(
+        f"{node!r} was made while a function was traced (by trace or jit), and is used "
+        "outside of that trace: it stands for a number that is another in each call, and "
+        "leaked through a list, an attribute, a global or a closure. Return it from the "
+        "traced function, and use what the program returns."
+    )
+
+
+def read_in_trace(node: object, what: str) -> TypeError:
+    """The error for reading what a node has in one call of a traced function only."""
+    return TypeError(
+        f"{what} of {node!r} is read or set while a function is traced: the program would "
+        "keep for all its calls what it is in this one. Compute with the Value itself; for "
+        "derivatives use grad, jvp and their kin, which can be traced, or "
+        "gradients(…, create_graph=True); read numbers from what the program returns."
+    )
+
+
 class tracing(Context):
     """Within it, a comparison is a node, 1.0 or 0.0, and a branch on a node raises TypeError.
 

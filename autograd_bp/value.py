@@ -1711,12 +1711,7 @@ def peek(x: Number) -> float:
 
 def need_open_trace(node: Value) -> None:
     if _trace_of(node) and _trace_of(node) not in Trace.open:
-        raise RuntimeError(
-            f"{node!r} was made while a function was traced (by trace or jit), and is used "
-            "outside of that trace: it stands for a number that is another in each call, and "
-            "leaked through a list, an attribute, a global or a closure. Return it from the "
-            "traced function, and use what the program returns."
-        )
+        raise context.leaked(node)
 
 
 def refuse_in_trace(node: Value, what: str) -> None:
@@ -1725,9 +1720,4 @@ def refuse_in_trace(node: Value, what: str) -> None:
     trace = current().trace
     outer = trace is not None and trace.is_open and id(node) not in trace.constants
     if _trace_of(node) or outer:
-        raise TypeError(
-            f"{what} of {node!r} is read or set while a function is traced: the program would "
-            "keep for all its calls what it is in this one. Compute with the Value itself; for "
-            "derivatives use grad, jvp and their kin, which can be traced, or "
-            "gradients(…, create_graph=True); read numbers from what the program returns."
-        )
+        raise context.read_in_trace(node, what)

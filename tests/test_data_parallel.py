@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 cloudpickle = pytest.importorskip("cloudpickle")
 data_parallel = pytest.importorskip("data_parallel")
 
+pytestmark = pytest.mark.slow
 STEPS = 4
 # Workers need not find the example's folder: its functions travel with their code.
 cloudpickle.register_pickle_by_value(data_parallel)
@@ -49,16 +50,23 @@ def in_one_process():
     return costs, list(model.state_dict().values())
 
 
-@pytest.fixture
-def client():
+@pytest.fixture(scope="module")
+def cluster():
+    """Dask's processes, which take longer to start than all that is done with them."""
     patient = {f"distributed.comm.timeouts.{what}": "600s" for what in ("connect", "tcp")}
     with (
         dask.config.set(patient),  # on a busy machine
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as cluster,
-        distributed.Client(cluster) as client,
     ):
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(2)  # those that an earlier test has killed are started again
         yield client
 
 

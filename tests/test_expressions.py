@@ -68,6 +68,7 @@ def jax_operations():
     return jax, lambda name: named.get(name) or getattr(np, name)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(expression=expressions(smooth=True))
 def test_against_jax(jax_operations, expression):

@@ -33,10 +33,10 @@ def test_as_the_program():
     np.testing.assert_allclose(np.array(found["smooth"]), expected["smooth"], rtol=1e-12)
 
     cost = trace(lambda p, x: f(p, x)["cost"], p, x)
-    gradient = jax.grad(cost.to_jax())(p, x)
+    gradient = jax.jit(jax.grad(cost.to_jax()))(p, x)
     np.testing.assert_allclose(gradient["w"], cost.value_and_grad(p, x)[1]["w"], rtol=1e-11)
     X = np.stack([x, [0.1, 0.2, 1.0]])
-    lanes = jax.vmap(cost.to_jax(), in_axes=(None, 0))(p, X)
+    lanes = jax.jit(jax.vmap(cost.to_jax(), in_axes=(None, 0)))(p, X)
     np.testing.assert_allclose(lanes, cost.map(p, X), rtol=1e-12)
 
 

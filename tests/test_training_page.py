@@ -17,6 +17,7 @@ from autograd_bp.ops import CODES, IEEE, TABLE
 from autograd_bp.steps import training
 from autograd_bp.steps.javascript import operations
 from autograd_bp.steps.page import _file
+from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse
 
 pytest_plugins = ["browser"]
@@ -349,8 +350,10 @@ def engine(mlp, parameters, x, target, loss):
     inputs = [Value(v, f"x[{j}]") for j, v in enumerate(x)]
     with tracing():
         C = loss(mlp(inputs), target)
+        nodes = topological_order(C)
+        release(nodes)  # this one call is what is wanted here
     C.backward()
-    return topological_order(C)
+    return nodes
 
 
 def units(tab):

@@ -74,6 +74,7 @@ def largest_difference(a, b):
     return max(float(jnp.max(jnp.abs(a[name] - b[name]))) for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [Value, textbook.Value], ids=["ours", "textbook"])
 @given(name=names, seed=seeds, scale=scales)
 @settings(max_examples=12)

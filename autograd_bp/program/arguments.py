@@ -16,7 +16,7 @@ import optree
 from autograd_bp.program.layout import values_in, without_values
 from autograd_bp.program.program import all_leaves
 from autograd_bp.program.trace import parameters
-from autograd_bp.trees import is_array, number
+from autograd_bp.trees import is_array, number, positions, whole
 from autograd_bp.value import Number, Value
 
 __all__ = ["Given", "Same", "Static"]
@@ -112,30 +112,30 @@ class Given:
 
     def positions(self, argnums: int | Sequence[int]) -> Any:
         """Which of the dynamic arguments these positional ones are."""
-        if isinstance(argnums, Sequence):
-            return tuple([self._position(i) for i in argnums])
-        return self._position(argnums)
+        chosen = self._chosen(argnums)
+        if isinstance(chosen, tuple):
+            return tuple([self._position(i) for i in chosen])
+        return self._position(chosen)
 
-    def _position(self, i: Any) -> int:
+    def _chosen(self, argnums: int | Sequence[int]) -> int | tuple[int, ...]:
         n = sum(not part.keyword for part in self._parts)
-        if not _is_int(i) or not -n <= i < n:
-            raise ValueError(
-                f"argnums must name positional arguments of the call, which has {n}; got {i!r}. "
-                "Pass the arguments to differentiate by position."
-            )
-        if not self._parts[i % n].is_dynamic:
+        return positions(argnums, n, "positional arguments of the call")
+
+    def _position(self, i: int) -> int:
+        if not self._parts[i].is_dynamic:
             raise ValueError(
                 f"argnums must name arguments that hold numbers; argument {i} is static"
             )
-        return sum(part.is_dynamic for part in self._parts[: i % n])
+        return sum(part.is_dynamic for part in self._parts[:i])
 
     def gradient(self, argnums: int | Sequence[int], grad: Any) -> Any:
         """The gradient in the structure of the arguments, static leaves in their places."""
         positional = [part for part in self._parts if not part.keyword]
-        if isinstance(argnums, Sequence):
-            pairs = zip(argnums, grad, strict=True)
+        chosen = self._chosen(argnums)
+        if isinstance(chosen, tuple):
+            pairs = zip(chosen, grad, strict=True)
             return tuple([positional[i].build(g) for i, g in pairs])
-        return positional[argnums].build(grad)
+        return positional[chosen].build(grad)
 
 
 class _Part:
@@ -168,10 +168,6 @@ class _Part:
         return leaves[0] if self._spec is None else self._spec.unflatten(leaves)
 
 
-def _is_int(i: Any) -> bool:
-    return isinstance(i, (int, np.integer)) and not isinstance(i, bool)
-
-
 def _is_static(leaf: Any) -> bool:
     return isinstance(leaf, STATIC)
 
@@ -202,7 +198,7 @@ class Static:
         keywords = {argnames} if isinstance(argnames, str) else set(argnames)
         positions = set()
         for i in argnums if isinstance(argnums, Sequence) else [argnums]:
-            if not _is_int(i) or i < -n:
+            if not whole(i) or i < -n:
                 raise ValueError(
                     "static_argnums must be positions of parameters of the function, of which "
                     f"there are {n}; got {argnums!r}"

@@ -83,9 +83,10 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     rows = "\n".join(_row_functions(codes))
     if real == "float":
         rows = _in_single_precision(rows)
-    text = f"typedef {real} real;\n\n{rows}\n" + "\n\n".join(p.definition() for p in parts)
-    # What the file itself calls by a name: all but the two functions, and words in comments.
-    own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", text)))
+    bodies = "\n\n".join(part.definition() for part in parts)
+    # What the file calls by a name where an argument has one: no function's name, no comment.
+    own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", bodies)))
+    own |= {"real", *re.findall(r"static real (\w+)", rows)}
     if own & {name, f"{name}_grad"}:
         raise ValueError(
             f"name must be a name that the file has no use for itself, such as "
@@ -98,13 +99,15 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     }
     names: dict[str, str] = {}
     for place, layout in zip(places, program.arguments, strict=True):
-        names[place] = free_name(layout.name, own | set(names.values()))
+        names[place] = free_name(layout.name, own)
+        own.add(names[place])
 
     def named(text: str) -> str:
         return re.sub(r"argument_\d+__", lambda match: names[match[0]], text)
 
-    source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{named(text)}\n'
-    header = named(_header(name, parts, program, places))
+    text = f"typedef {real} real;\n\n{rows}\n{named(bodies)}\n"
+    source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{text}'
+    header = named(_header(name, parts, program, list(names.values())))
     write_whole(target.with_suffix(".h"), header.encode())
     write_whole(target, source.encode())
 
@@ -125,7 +128,7 @@ def _comment(text: str) -> str:
 def _header(name: str, parts: list[_Function], program: Program, names: list[str]) -> str:
     guard = f"{name.upper()}_H"
     sizes = "\n".join(
-        f"   {n}: {layout.size}, for {_comment(layout.name)}"
+        f"   {n}: {layout.size}" + (f", for {_comment(layout.name)}" if n != layout.name else "")
         for n, layout in zip(names, program.arguments, strict=True)
     )
     lines = [

@@ -91,6 +91,9 @@ FAMILIES = [
     r"(BOOL|SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC|BITINT)_(MAX|MIN|WIDTH|MAXWIDTH)",
     r"(FLT|DBL|LDBL|DEC|DEC32|DEC64|DEC128|FE|FP|LC|M|SIG|ATOMIC|MATH|SEEK|EXIT|TIME)_[A-Z0-9_]+",
     r"SIG[A-Z0-9]+|E[A-Z0-9]{2,}",
+    r"(BIG|LITTLE|PDP)_ENDIAN|BYTE_ORDER|FD_[A-Z]+|NFDBITS|(be|le)\d+toh|hto(be|le)\d+",
+    r"W(IF)?(CONTINUED|EXITED|SIGNALED|STOPPED)|W(EXITSTATUS|NOHANG|NOWAIT|STOPSIG|TERMSIG|UNTRACED)",
+    rf"M_[A-Z0-9_]+({TYPES})|HUGE_VAL_[FD]\w+|SNAN[A-Z0-9]*|MAXFLOAT",
     r"(PRI|SCN)[bBdiouxX](MAX|PTR|(FAST|LEAST)?(8|16|32|64))",
     r"(atomic|memory_order|cnd|mtx|thrd|tss|ckd|stdc)_\w+",
     r"_\w*|\w*__\w*",  # in C those that begin with it, in C++ those with two of it anywhere
@@ -115,9 +118,13 @@ def free_name(text: str, taken: Container[str] = (), default: str = "x") -> str:
 
     >>> free_name("x"), free_name("new"), free_name("θ₁"), free_name("a b", {"a_b", "a_b_"})
     ('x', 'new_', 'x', 'a_b_2')
+    >>> free_name("atomic_mass"), free_name("1st")
+    ('x_atomic_mass', 'x1st')
     """
     name = re.sub(r"[\W_]+", "_", text, flags=re.ASCII)[:56].strip("_")
     name = name if re.match("[A-Za-z]", name) else f"{default}{name}"
+    if is_reserved(f"{name}_"):  # of a family that goes by how names begin
+        name = f"{default}_{name}"
     free, count = name, 1
     while is_reserved(free) or free in taken:
         free = f"{name}_" if count == 1 else f"{name}_{count}"

@@ -323,7 +323,8 @@ def _quotient(a: Any, b: Any) -> Any:
 
     if isinstance(a, float) or isinstance(b, float):
         return a / b
-    a, b = jax.lax.optimization_barrier(tuple(jnp.broadcast_arrays(a, b)))
+    barrier: Any = jax.lax.optimization_barrier
+    a, b = barrier(tuple(jnp.broadcast_arrays(a, b)))
     return a / b
 
 
@@ -347,10 +348,13 @@ def _polygamma(n: Any, x: Any) -> Any:
     d = x - jnp.round(x)  # exact, so that the distances to the poles on both sides are
     left, right = jnp.where(d > 0, d, 1.0 + d), jnp.where(d > 0, 1.0 - d, -d)
     of_beyond = _hurwitz(n, beyond)
-    reflected = _hurwitz(n, left) + sign * _hurwitz(n, right) - sign * of_beyond
+    of_left, of_right = _hurwitz(n, left), sign * _hurwitz(n, right)
+    reflected = of_left + of_right - sign * of_beyond
+    nearer = jnp.where(d > 0, of_left, of_right)  # it decides where both are infinite
+    reflected = jnp.where(jnp.isnan(reflected) & (abs(d) < 0.49), nearer, reflected)
     high = sign * jnp.where(x > 0, of_beyond, reflected)
     high = jnp.where(x == jnp.inf, 0.0, high)
-    inside = (n >= 0) & (n <= 100) & (n == jnp.floor(n)) & ((x > 0) | (x != jnp.floor(x)))
+    inside = (n >= 0) & (n <= 300) & (n == jnp.floor(n)) & ((x > 0) | (x != jnp.floor(x)))
     return jnp.where(inside, jnp.where(n == 0, special.digamma(x), high), jnp.nan)
 
 

@@ -67,8 +67,9 @@ def tower(verbs, function, mode, context):
             y = inner.call(*inner.arguments(inner_point(x)))
             return inner.shaped([x[0] * part for part in flat(y)]) if mode == "apart" else y
 
-        # A pickled function has copies of what it closes over, of which nothing passes to these.
-        seen = 0.0 if "pickled" in verbs[-1] and mode != "apart" else 1.0
+        is_graph = all(verb.records == "only where recorded" for verb in outer)
+        unseen = innermost.sees == "none" or (innermost.sees == "transformation" and is_graph)
+        seen = 0.0 if unseen and mode != "apart" else 1.0
         moves = [
             plus((seen, by[i]), (0.5 if mode == "moving" else 0.0, by[h + i])) for i in range(h)
         ]

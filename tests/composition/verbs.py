@@ -72,7 +72,9 @@ class Verb(NamedTuple):
 
     ``records`` is what it does where no graph is recorded: it records all the same ("always"),
     its function's results are all that it looks at ("never"), or its derivatives are of a graph
-    that is not there, and 0 ("only where recorded").
+    that is not there, and 0 ("only where recorded"). ``sees`` is which of the nodes that the
+    function closes over are no constants: "all", those that a "transformation" around it made
+    (or a trace), or "none", as what is pickled has copies.
     """
 
     make: Callable[[Callable[..., Any], Made], Callable[..., Any]]
@@ -80,6 +82,7 @@ class Verb(NamedTuple):
     records: str = "always"
     of_number: bool = True
     plain: bool = True  # of plain numbers it makes plain numbers
+    sees: str = "all"
 
     def on(self, made):
         made = made.as_number() if self.of_number else made
@@ -183,7 +186,9 @@ def _make_backward(f, made):
     def call(*args):
         nodes, given = _on_nodes(made, args)
         y = f(*given)
-        (y if isinstance(y, Value) else Value(y)).backward(create_graph=True)
+        if not isinstance(y, Value):
+            ab.gradients(y, nodes)  # raises, where a number's lack of `backward` would be Python's
+        y.backward(create_graph=True)
         return [x.grad for x in nodes]
 
     return call
@@ -201,11 +206,14 @@ def _once(make):
     """A verb whose product is made at the first call, from an example, and kept."""
 
     def verb(f, made):
-        @cache
-        def product():
-            return make(f, made)
+        products = []
 
-        return lambda *args: product()(*args)
+        def call(*args):
+            if not products:
+                products.append(make(f, made))
+            return products[0](*args)
+
+        return call
 
     return verb
 
@@ -344,20 +352,24 @@ VERBS = {
     "gradients": Verb(_make_gradients, _gradient, "only where recorded", plain=False),
     "backward": Verb(_make_backward, _gradient, "only where recorded", plain=False),
     "check_grads": Verb(_make_check_grads, _same, "never", of_number=False, plain=False),
-    "trace": Verb(_once(_program), _same, of_number=False),
+    "trace": Verb(_once(_program), _same, of_number=False, sees="transformation"),
     "jit": Verb(lambda f, made: ab.jit(f), _same, of_number=False),
     "jit.value_and_grad": Verb(_make_jit_value_and_grad, _value_and_gradient),
-    "Program.value_and_grad": Verb(_once(_program_value_and_grad), _value_and_gradient),
-    "Program.jacobian": Verb(_once(_program_jacobian), _jacobian, of_number=False),
-    "Program.hvp": Verb(_once(_program_hvp), _hvp),
-    "Program.map": Verb(_once(_program_map), _same, of_number=False),
+    "Program.value_and_grad": Verb(
+        _once(_program_value_and_grad), _value_and_gradient, sees="transformation"
+    ),
+    "Program.jacobian": Verb(
+        _once(_program_jacobian), _jacobian, of_number=False, sees="transformation"
+    ),
+    "Program.hvp": Verb(_once(_program_hvp), _hvp, sees="transformation"),
+    "Program.map": Verb(_once(_program_map), _same, of_number=False, sees="transformation"),
     "pickled program": Verb(
         _once(lambda f, made: pickle.loads(pickle.dumps(_program(f, made)))),
-        _same, of_number=False,
+        _same, of_number=False, sees="none",
     ),
     "pickled jit": Verb(
         _once(lambda f, made: cloudpickle.loads(cloudpickle.dumps(ab.jit(f)))),
-        _same, of_number=False,
+        _same, of_number=False, sees="none",
     ),
     "to_c": Verb(_once(_make_to_c), _same, of_number=False),
     "to_jax": Verb(_once(_make_to_jax), _same, of_number=False),
