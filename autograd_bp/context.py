@@ -78,10 +78,10 @@ class State:
 
     def renewed(self) -> State:
         """The state as it is now, where its era is over."""
-        if self.era is _always_over:
-            return State(self.entries)
-        now = State(tuple([entry for entry in self.entries if not entry.closed]))
-        _state.set(now)
+        entries = tuple([entry for entry in self.entries if not entry.closed])
+        now = State(entries) if entries else _nothing
+        if self.era is not _always_over or len(entries) < len(self.entries):
+            _state.set(now)
         return now
 
 

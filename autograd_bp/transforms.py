@@ -239,7 +239,7 @@ def _carry(g: Number, d: Number) -> Number:
     A factor that is the number 0 or 1 takes no node. A node whose number is 0 does: the product
     is 0, and changes as the node does.
     """
-    if isinstance(g, Value) and isinstance(d, Value) and not is_tracing():
+    if isinstance(g, Value) and isinstance(d, Value) and not is_symbolic(g, d):
         product = g.data * d.data
         if product == product:  # no NaN, and 0·∞ would be one
             return g * d

@@ -31,7 +31,7 @@ from autograd_bp import Value, logsumexp, polygamma, softmax
 from autograd_bp.context import tracing
 from autograd_bp.functions import __all__ as function_names
 from autograd_bp.ops import CODES, IEEE, RULES, TABLE, _careful_second, careful, second_rule
-from autograd_bp.value import apply
+from autograd_bp.value import apply, release
 
 # Rounding errors that are allowed, in units of |f| + Σ |xᵢ ∂f/∂xᵢ|: what half a unit in the last
 # place of the result and of each operand makes. A row takes a few roundings, and the functions
@@ -272,7 +272,12 @@ def test_all_spellings_agree(op, data):
         ways = spellings(op, given_)
         assert ways
         for way, spelled in ways.items():
-            with tracing():  # where comparisons are nodes
+            if op.name in ("<", "<="):  # nodes in a trace only
+                with tracing():
+                    found = [spelled(), apply(op.name, *given_)]
+                release(found)
+                assert outcome(lambda: found[0]) == outcome(lambda: found[1]), way
+            else:
                 assert outcome(spelled) == outcome(lambda: apply(op.name, *given_)), way
 
 
