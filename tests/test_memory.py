@@ -160,7 +160,11 @@ MANY = {
 
 
 @pytest.mark.usefixtures("_no_collector")
-@pytest.mark.parametrize("op", [op for op in TABLE if op.operands], ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    "op",
+    [op for op in TABLE if op.operands and op.name != "carry_dot"],  # of instructions only
+    ids=lambda op: op.name,
+)
 def test_every_operation_gives_its_memory_back(op):
     def job():
         if op.is_nary:

@@ -1,5 +1,6 @@
 """Training by programs against eager training, and where it must not be by programs."""
 
+import itertools
 import subprocess
 import sys
 
@@ -150,8 +151,11 @@ def test_what_a_trace_did_not_see_is_found():
     def peeking(a, b):
         return a if (a.data if isinstance(a, Value) else a) > 0 else b
 
-    with pytest.raises(ValueError, match=r"eager=False does not fit.*where\(\)"):
+    with pytest.raises(TypeError, match="read or set while a function is traced"):
         train(Gate(peeking), X, X[:, 0], mse, eager=False)
+    calls = itertools.count(1)
+    with pytest.raises(ValueError, match=r"eager=False does not fit.*where\(\)"):
+        train(Gate(lambda a, b: a * float(next(calls)) + b), X, X[:, 0], mse, eager=False)
 
 
 def test_without_numpy_it_is_eager():

@@ -24,6 +24,7 @@ from autograd_bp import (
     sum_of,
     topological_order,
 )
+from autograd_bp.ops import carry
 from autograd_bp.steps import backward, notation
 from nn import MLP, mse
 
@@ -51,7 +52,7 @@ def gradients(data):
     grads[data["root"]] = 1.0
     for i in data["backward"]:
         for parent, d in zip(data["nodes"][i]["parents"], data["nodes"][i]["d"], strict=True):
-            grads[parent] += grads[i] * float(d)
+            grads[parent] += carry(grads[i], float(d))
     return grads
 
 

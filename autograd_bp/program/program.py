@@ -233,7 +233,7 @@ class Program:
             return self._map_values(args, reduce)
         lanes = [x for x in numbers if x.ndim == 2]
         n = _lanes_of(lanes, reduce)
-        plan = self._plan(tuple([x.ndim == 2 for x in numbers]), reduce is not None)
+        plan = self._plan(tuple([x.ndim == 2 for x in numbers[1:]]), reduce is not None)
         slots = plan.take_slots()
         start = 0
         for x in numbers:
@@ -286,7 +286,7 @@ class Program:
         plan = self._plans.get(key)
         if plan is None:
             sizes = [len(self.captured), *(layout.size for layout in self.arguments)]
-            choice = are_lanes or (False,) * len(sizes)
+            choice = False, *(are_lanes or (False,) * len(self.arguments))
             plan = self._plans[key] = Plan(self.instructions, np.repeat(choice, sizes), reduce)
         return plan
 

@@ -8,6 +8,7 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.value import Value
@@ -117,13 +118,15 @@ def local_derivatives(node: Value, name: str, operands: Sequence[str]) -> list[s
                 {"n": ast.Constant(float(len(given[0])))} if (node.rule.is_nary) else {}
             )
             texts_of = {"y": name}
+            point = {"y": node.data}
             for other, text, x in zip(node.rule.operands, written, given, strict=True):
                 plain = other.rstrip("*")
                 one, its = (x[j], text[j]) if other.endswith("*") else (x, text)
                 texts_of[plain] = its
+                point[plain] = one.data if isinstance(one, Value) else one
                 if not isinstance(one, Value):
                     terms[plain] = _literal(one)
-            texts.append(_written(d, terms, texts_of))
+            texts.append(_written(d, terms, texts_of, point))
     return _of_parents(node, texts)
 
 
@@ -131,9 +134,14 @@ def _of_parents(node: Value, texts: Sequence[str]) -> list[str]:
     return [text for text, x in zip(texts, node.operands, strict=True) if isinstance(x, Value)]
 
 
-def _written(expression: str, known: Mapping[str, ast.expr], texts: Mapping[str, str]) -> str:
+def _written(
+    expression: str,
+    known: Mapping[str, ast.expr],
+    texts: Mapping[str, str],
+    point: Mapping[str, float],
+) -> str:
     """An expression of the table as mathematics: plain operands put in, the rest by name."""
-    tree = _Simplify(known).visit(ast.parse(expression, mode="eval")).body
+    tree = _Simplify(known, point).visit(ast.parse(expression, mode="eval")).body
     text = _symbols(ast.unparse(ast.fix_missing_locations(tree)))
     alone = isinstance(tree, ast.Name)
     return re.sub(
@@ -158,10 +166,14 @@ def _symbols(text: str) -> str:
 
 
 class _Simplify(ast.NodeTransformer):
-    """Puts known numbers in, and computes what then follows from numbers alone."""
+    """Puts known numbers in, and computes what then follows from numbers alone.
 
-    def __init__(self, known: Mapping[str, ast.expr]) -> None:
+    What guards a formula at 0 or at the ends of the range is decided by the numbers at the point.
+    """
+
+    def __init__(self, known: Mapping[str, ast.expr], point: Mapping[str, float]) -> None:
         self.known = known
+        self.point = point
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self.known.get(node.id, node)
@@ -177,10 +189,23 @@ class _Simplify(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
-        a, b = _constant(node.left), _constant(node.comparators[0])
-        if a is not None and b is not None and len(node.ops) == 1:
-            return ast.Constant(COMPARISONS[type(node.ops[0])](a, b))
-        return node
+        sides = [node.left, *node.comparators]
+        numbers = [_constant(side) for side in sides]
+        if _is_guard(node.ops, numbers):
+            numbers = [self._at_the_point(side) for side in sides]
+        known = [x for x in numbers if x is not None]
+        if len(known) < len(numbers):
+            return node
+        pairs = zip(node.ops, pairwise(known), strict=True)
+        return ast.Constant(all(COMPARISONS[type(op)](a, b) for op, (a, b) in pairs))
+
+    def _at_the_point(self, side: ast.expr) -> float | None:
+        if isinstance(side, ast.Call) and _is_call_of("abs", side):
+            x = self._at_the_point(side.args[0])
+            return None if x is None else abs(x)
+        if isinstance(side, ast.Name):
+            return self.point.get(side.id, _constant(side))
+        return _constant(side)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         self.generic_visit(node)
@@ -200,12 +225,27 @@ class _Simplify(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "pow":
+        if _is_call_of("detach", node):
+            return node.args[0]
+        if _is_call_of("carry", node):
+            return self.visit_BinOp(ast.BinOp(node.args[0], ast.Mult(), node.args[1]))
+        if _is_call_of("pow", node):
             base, exponent = node.args
             if _constant(exponent) in (0.0, 1.0):
                 return base if _constant(exponent) else _literal(1.0)
             return ast.BinOp(base, ast.Pow(), exponent)
         return node
+
+
+def _is_call_of(name: str, node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _is_guard(ops: Sequence[ast.cmpop], numbers: Sequence[float | None]) -> bool:
+    """Whether a comparison looks for 0 itself, or for the ends of the range."""
+    if any(isinstance(op, (ast.Eq, ast.NotEq)) for op in ops):
+        return True
+    return any(x is not None and x != 0 and not 1e-100 < abs(x) < 1e15 for x in numbers)
 
 
 def _literal(x: float) -> ast.expr:
@@ -221,6 +261,8 @@ def _constant(node: ast.expr) -> float | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         x = _constant(node.operand)
         return None if x is None else -x
+    if isinstance(node, ast.Name) and node.id == "inf":
+        return math.inf
     if isinstance(node, ast.Constant) and isinstance(node.value, float | int):
         return float(node.value)
     return None
