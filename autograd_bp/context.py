@@ -499,6 +499,8 @@ class Trace:
         """The effect of `tracing`."""
         state.recording = True
         state.trace = self
+        # What is watched from outside are the numbers of calls, and a trace is none.
+        state.watchers = state.derivative_watchers = ()
 
     def close(self) -> None:
         """The function is traced."""

@@ -87,14 +87,24 @@ def _result(rule: Rule, operands: Sequence[Any], y: Any) -> Any:
 
 def _traced(rule: Rule, f: Callable[..., Any], operands: Sequence[Any]) -> Any:
     """The operation as rows of the table: what f does on nodes, with the rule's derivatives."""
+    made: list[Value] = []
     try:
-        y = f(*operands)
+        with collect(made):
+            y = f(*operands)
         partials = rule.derivatives(*operands, y)
     except TypeError as error:
         raise TypeError(
             f"{rule.name} cannot be traced: within a trace its function is called with Values, "
             f"and must be written with the functions of autograd_bp, without branches. {error}"
         ) from error
+    known = {id(x) for x in (*made, *operands)}
+    for node in made:
+        for p in node.parents:
+            if id(p) not in known:
+                raise TypeError(
+                    f"{rule.name} takes {p!r} from outside of its operands, and its derivative by "
+                    "that would be lost: make it an operand"
+                )
     y = apply("detach", y)
     for x, d in zip(operands, partials, strict=True):
         if isinstance(x, Value):

@@ -425,7 +425,9 @@ class _Sweep:
         *seeds: Any,
     ) -> list[Any]:
         if self.nested or any(isinstance(x, Value) for x in numbers):
-            return held_fixed(on_nodes(numbers))
+            with recording():  # a derivative of a derivative needs the graph of the first
+                found = on_nodes(numbers)
+            return held_fixed(found)
         if self.tape is None:
             with recording():
                 return list(map(peek, on_nodes(numbers)))

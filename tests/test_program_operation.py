@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from autograd_bp import (
     Value,
+    check_grads,
     checkpoint,
     custom,
     detect_anomaly,
@@ -32,6 +33,7 @@ from autograd_bp import (
     sum_of,
     value_and_grad,
     vjp,
+    watch,
 )
 from autograd_bp.program import jit, trace
 from nn import MLP
@@ -406,3 +408,44 @@ def test_a_model_that_calls_a_jitted_function_is_trained(eager):
         )
         results.append([p.data for p in model.parameters()])
     close(*results)
+
+
+# --- what the table of compositions found ---------------------------------------------------------
+
+
+def test_second_derivatives_within_no_grad_within_a_trace():
+    def f(x):
+        with no_grad():
+            inner = hessian(lambda y: x * y**3)(2.0), hvp(lambda y: x * y**3, (2.0,), (1.0,))[0]
+        return [*inner, x]
+
+    for x in (1.0, 5.0):
+        assert jit(f)(x) == [12.0 * x, 12.0 * x, x]
+        assert jacobian(jit(f))(x) == [0.0, 0.0, 1.0]
+
+
+def test_a_custom_operation_that_would_lose_a_derivative_in_a_trace():
+    def outside(x, z):
+        return custom(lambda y: z * y, lambda y: z)(x)
+
+    with pytest.raises(TypeError, match="make it an operand"):
+        jit(outside)(2.0, 3.0)
+    inside = custom(lambda y: (y * y) + Value(3.0), lambda y: 2.0 * y)
+    assert jit(lambda x: inside(x)).value_and_grad(2.0) == (7.0, 4.0)
+
+
+def test_what_watches_from_outside_sees_no_trace():
+    made = []
+    f = jit(lambda x: x.log())
+    with watch(made.append), detect_anomaly():
+        assert math.isnan(f(-1.0))
+    assert made == []
+    assert grad(checkpoint(jit(lambda x: x**3)))(2.0) == 12.0
+
+
+def test_check_grads_of_a_function_that_differentiates():
+    def f(x):
+        y = Value(2.0)
+        return gradients(x * y**2, [y], create_graph=True)[0]
+
+    check_grads(f, (3.0,))
