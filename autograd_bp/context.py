@@ -27,6 +27,7 @@ from contextvars import ContextVar
 from functools import wraps
 from types import CodeType, FrameType
 from typing import Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
 
 __all__ = [
     "Context", "Effect", "State", "Trace", "collect", "current", "differentiating", "inside",
@@ -487,13 +488,13 @@ class Trace:
     """One function being traced. Its nodes bear its number, and are of use while it is open."""
 
     _numbers = itertools.count()  # counted without a lock, which a signal handler could not take
-    open: ClassVar[set[int]] = set()
+    open: ClassVar[WeakValueDictionary[int, Trace]] = WeakValueDictionary()
 
     def __init__(self) -> None:
         self.number = next(Trace._numbers) % (_LAST - 1) + 2  # from 2 on: 1 is no trace's
         self.is_open = True
         self.constants: dict[int, Any] = {}  # the leaves made in it
-        Trace.open.add(self.number)
+        Trace.open[self.number] = self
 
     def __call__(self, state: State) -> None:
         """The effect of `tracing`."""
@@ -505,7 +506,7 @@ class Trace:
     def close(self) -> None:
         """The function is traced."""
         self.is_open = False
-        Trace.open.discard(self.number)
+        Trace.open.pop(self.number, None)
         self.constants.clear()
 
     __del__ = close
