@@ -1555,9 +1555,10 @@ def _in_context(node: Value) -> object:
         here = trace.number
         if not node._code:
             trace.constants[id(node)] = node
-    elif not node._code:  # perhaps in a thread that works for a function that is being traced
+    elif Trace.open:  # perhaps this thread works for a function that is being traced
         for other in list(Trace.open.values()):
-            other.constants[id(node)] = node
+            if all([id(p) in other.constants for p in node.parents]):
+                other.constants[id(node)] = node
     number: cython.longlong = _innermost_trace(node, here)
     if not now.recording and not number:
         node._a = node._b = node._details = None
