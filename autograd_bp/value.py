@@ -1557,7 +1557,7 @@ def _in_context(node: Value) -> object:
             trace.constants[id(node)] = node
     elif Trace.open:  # perhaps this thread works for a function that is being traced
         for other in list(Trace.open.values()):
-            if all([id(p) in other.constants for p in node.parents]):
+            if all([id(p) in other.constants for p in node.parents]):  # noqa: C419 (as Cython has it)
                 other.constants[id(node)] = node
     number: cython.longlong = _innermost_trace(node, here)
     if not now.recording and not number:
