@@ -90,9 +90,16 @@ def rmsnorm(x: Vector) -> Vector:
     return [xi * scale for xi in x]
 
 
+def largest(x: Vector) -> Any:
+    """The largest of x, held fixed; of the peers' Values, which no trace meets, the number."""
+    if isinstance(x[0], Value):
+        return reduce(maximum, x).detach()
+    return max(xi.data for xi in x)
+
+
 def softmax(x: Vector) -> Vector:
     """exp xᵢ / Σ exp xⱼ."""
-    top = reduce(maximum, x).detach()  # a shift changes no quotient, and keeps exp from overflow
+    top = largest(x)  # a shift changes no quotient, and keeps exp from overflow
     exps = [(xi - top).exp() for xi in x]
     total = sum(exps)
     return [e / total for e in exps]
