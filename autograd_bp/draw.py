@@ -40,9 +40,8 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autograd_bp.files import write_whole
-from autograd_bp.graph import topological_order
 from autograd_bp.ops import CODES, TABLE, Op, grouped
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 if TYPE_CHECKING:
     import graphviz

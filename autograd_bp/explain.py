@@ -33,9 +33,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from autograd_bp.graph import topological_order
 from autograd_bp.ops import carry
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 __all__ = ["Explanation", "Term", "explain"]
 

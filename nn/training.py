@@ -23,8 +23,8 @@ from html import escape
 from typing import Any, TypeAlias
 
 from autograd_bp import Value, mean, no_grad
+from autograd_bp.context import is_recording
 from autograd_bp.text import printable
-from autograd_bp.value import is_recording
 from nn.losses import LOSSES, bce, bce_with_logits, cross_entropy, hinge, mse
 from nn.modules import MLP, Module, count, finite, some, uninterrupted
 from nn.optim import Adam, Optimizer

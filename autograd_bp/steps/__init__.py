@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autograd_bp.graph import topological_order
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 if TYPE_CHECKING:
     from autograd_bp.steps.backward import Steps

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autograd_bp.adjoint import refuse_changed
 from autograd_bp.ops import carry
 from autograd_bp.steps import notation
 from autograd_bp.steps.layout import BACKSLASH, views
 from autograd_bp.steps.page import Page, json_number
-from autograd_bp.transforms import refuse_changed
 from autograd_bp.value import Value
 
 __all__ = ["Steps"]
