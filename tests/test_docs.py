@@ -151,14 +151,25 @@ def test_a_page_that_says_something_else_is_found(tmp_path):
         code_blocks.run(page, tmp_path)
 
 
-def test_the_chinese_chapter_has_the_same_code_and_formulas():
-    def parts(name):
-        page = code_blocks.PAGES / "tutorial" / name
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name.endswith(".zh.md")], ids=name_of)
+def test_a_chinese_chapter_has_the_same_code_and_formulas(page):
+    def parts(page):
         formulas = re.findall(r"\$\$.*?\$\$", page.read_text(encoding="utf-8"), re.DOTALL)
         return list(code_blocks.blocks(page)), formulas
 
-    assert parts("delta.zh.md") == parts("delta.md")
-    assert min(map(len, parts("delta.md"))) > 5
+    english = page.with_name(page.name.replace(".zh", ""))
+    assert parts(page) == parts(english)
+    assert len(parts(english)[0]) > 5
+
+
+def test_the_first_chapter_reads_the_engine_on_one_page_whole():
+    page = code_blocks.PAGES / "tutorial" / "textbook.md"
+    (title,) = {block.title for block in code_blocks.blocks(page) if code_blocks.is_shown(block)}
+    shown = [b.code.strip("\n") for b in code_blocks.blocks(page) if code_blocks.is_shown(b)]
+    file = (ROOT / title).read_text(encoding="utf-8")
+    assert [line for line in "\n".join(shown).splitlines() if line] == [
+        line for line in file.splitlines() if line
+    ]
 
 
 def test_the_reference_has_every_public_name():
