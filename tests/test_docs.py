@@ -69,9 +69,9 @@ def test_the_engine_has_examples():
     assert {"autograd_bp.value.Value", "autograd_bp.value.backward"} <= found
 
 
-def test_the_readme_is_current():
+def test_the_table_of_operations_is_current():
     made = subprocess.run(
-        [sys.executable, ROOT / "docs" / "make_readme.py", "--check"],
+        [sys.executable, ROOT / "docs" / "make_reference.py", "--check"],
         capture_output=True,
         text=True,
     )
@@ -98,14 +98,16 @@ def test_importing_needs_neither_numpy_nor_graphviz():
     assert result.stdout.strip() == "set()"
 
 
-def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+def test_the_code_in_the_readme_prints_what_it_says(tmp_path):
     """All of it, in order, as one session: what one block defines the next may use."""
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert len(blocks) > 4
-    session = {"__name__": "readme"}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), session)
+    blocks = list(code_blocks.blocks(ROOT / "README.md"))
+    assert len(blocks) > 5
+    assert sum(bool(block.output) for block in blocks) == sum("print" in b.code for b in blocks)
+    code_blocks.run(ROOT / "README.md", tmp_path)
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
 # --- the site -------------------------------------------------------------------------------------
