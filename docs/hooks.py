@@ -15,6 +15,7 @@ import posixpath
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,7 +33,7 @@ AT_ROOT = {
     "docs/composition.md": "composition.md",
     "docs/conformance.md": "conformance.md",
     "docs/mutation.md": "mutation.md",
-    "examples/": "examples.md",
+    "examples": "examples.md",
 }
 """Where what the README and its like link to stands in the site."""
 
@@ -66,7 +67,7 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(file)
 
     for name in [name for name in AT_ROOT if name.endswith(".md")]:
-        add(AT_ROOT[name], at_root((ROOT / name).read_text(encoding="utf-8")))
+        add(AT_ROOT[name], at_root(ROOT / name))
     for path in AS_THEY_ARE:
         add(f"{path.parent.name}/{path.name}", path.read_bytes())
     for source in SOURCES:
@@ -130,15 +131,16 @@ def commands() -> str:
     return "\n\n".join(texts)
 
 
-def at_root(markdown: str) -> str:
-    """A file at the root of the repository, with links that hold in the site."""
-    return LINK.sub(_link, markdown)
+def at_root(path: Path) -> str:
+    """The text of a file of `AT_ROOT`, with links that hold in the site."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return LINK.sub(partial(_link, folder), path.read_text(encoding="utf-8"))
 
 
-def _link(link: re.Match[str]) -> str:
-    target = link[3]
-    if "://" in target:
+def _link(folder: str, link: re.Match[str]) -> str:
+    if "://" in link[3]:
         return link[0]
+    target = posixpath.normpath(posixpath.join(folder, link[3]))
     if target in SOURCES:
         return f"[{link[2]}]({_page_of(target)})"
     if target.startswith("docs/pages/"):

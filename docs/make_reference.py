@@ -118,7 +118,9 @@ def main() -> int:
     made = reference()
     if parser.parse_args().check:
         current = PAGE.read_text(encoding="utf-8") == made
-        print(f"{PAGE.name} is current" if current else f"{PAGE.name} differs: run `make reference`")
+        print(
+            f"{PAGE.name} is current" if current else f"{PAGE.name} differs: run `make reference`"
+        )
         return 0 if current else 1
     PAGE.write_text(made, encoding="utf-8")
     IMAGES.mkdir(parents=True, exist_ok=True)
