@@ -14,9 +14,9 @@ WANTED = 0.95
 REASONS = Path(__file__).with_name("survivors.toml")
 HEAD = """# Mutation testing
 
-Made by `make mutation`, of the files as commit `{commit}` left them: their lines are
-named by places there. Each mutant is the engine with one thing wrong in it: is there a test that fails? A mutant
-that no test kills is a fault that no test would find, or a change that has no effect; every
+Made by `make mutation`, of the files as commit `{commit}` left them; lines are those there. Each
+mutant is the engine with one thing wrong in it: is there a test that fails? A mutant that no test
+kills is a fault that no test would find, or a change that has no effect; every
 survivor is listed below with the reason.
 
 - The mutants are of the interpreted engine, and the tests of each file are its own test files,
