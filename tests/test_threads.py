@@ -1,4 +1,4 @@
-"""Several threads on graphs that share leaves: what the README promises.
+"""Several threads on graphs that share leaves: what docs/pages/reference/promises.md says.
 
 The numbers are whole and small, so that sums are exact in any order: a lost or doubled
 addition shows, and nothing else does.
