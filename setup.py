@@ -17,7 +17,13 @@ JOBS = int(os.environ.get("AUTOGRAD_BP_JOBS", os.cpu_count() or 1))
 # How much each module gains from the compiler's effort. Tracing is calls into Python and looks at
 # memory: with -O1 it takes 2 % more instructions than with -O3, and a third of the time to compile.
 # Those that take longest come first, so that no core waits for one of them at the end.
-EFFORT = {"value": "-O3", "tape": "-O2", "program.simplify": "-O1", "program.record": "-O1"}
+EFFORT = {
+    "value": "-O3",
+    "tape": "-O2",
+    "program.simplify": "-O1",
+    "program.record": "-O1",
+    "nary": "-O3",
+}
 
 
 def write_headers() -> None:

@@ -17,18 +17,9 @@ from typing import TYPE_CHECKING
 
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not in sys.modules:
     # Run the engine from its source though it is compiled: to step through it, or to test it.
-    import importlib.util
-    from pathlib import Path
+    from autograd_bp._pure import Sources
 
-    for _name in ("value", "tape"):
-        _spec = importlib.util.spec_from_file_location(
-            f"autograd_bp.{_name}", Path(__file__).with_name(f"{_name}.py")
-        )
-        assert _spec is not None
-        assert _spec.loader is not None
-        sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
-        _spec.loader.exec_module(sys.modules[_spec.name])
-        globals()[_name] = sys.modules[_spec.name]  # as an import would
+    sys.meta_path.insert(0, Sources(__name__))
 
 from autograd_bp import functions as _functions
 from autograd_bp.check import check_grads
@@ -36,7 +27,7 @@ from autograd_bp.context import no_grad, scope, watch
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
 from autograd_bp.functions import *  # noqa: F403
-from autograd_bp.graph import topological_order
+from autograd_bp.nary import dot, logsumexp, mean, norm, softmax, sum_of
 from autograd_bp.transforms import (
     grad,
     gradients,
@@ -47,18 +38,7 @@ from autograd_bp.transforms import (
     value_and_grad,
     vjp,
 )
-from autograd_bp.value import (
-    Number,
-    Value,
-    compiled,
-    dot,
-    logsumexp,
-    mean,
-    norm,
-    softmax,
-    sum_of,
-    zero_grad,
-)
+from autograd_bp.value import Number, Value, compiled, topological_order, zero_grad
 
 if TYPE_CHECKING:
     from autograd_bp.pictures.draw import draw
