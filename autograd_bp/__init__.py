@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not in sys.modules:
@@ -25,11 +26,8 @@ from autograd_bp.check import check_grads
 from autograd_bp.context import no_grad, scope, watch
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
-from autograd_bp.draw import draw
-from autograd_bp.explain import explain
 from autograd_bp.functions import *  # noqa: F403
 from autograd_bp.nary import dot, logsumexp, mean, norm, softmax, sum_of
-from autograd_bp.steps import steps
 from autograd_bp.transforms import (
     grad,
     gradients,
@@ -43,6 +41,9 @@ from autograd_bp.transforms import (
 from autograd_bp.value import Number, Value, compiled, topological_order, zero_grad
 
 if TYPE_CHECKING:
+    from autograd_bp.pictures.draw import draw
+    from autograd_bp.pictures.explain import explain
+    from autograd_bp.pictures.steps import steps
     from autograd_bp.program import Jitted as Jitted
     from autograd_bp.program import Program as Program
     from autograd_bp.program import gather as gather
@@ -61,18 +62,19 @@ __all__ = [
     "watch", "zero_grad", *_functions.__all__,
 ]  # fmt: skip
 
-# These need NumPy, which the rest does without: so they are found when they are asked for, and
-# ``from autograd_bp import *`` leaves them out.
-_IN_PROGRAM = frozenset(("Jitted", "Program", "gather", "jit", "one_hot", "take", "trace"))
+# These are found when they are asked for: most programs draw nothing, and those of ``program``
+# need NumPy, which the rest does without, so that ``from autograd_bp import *`` leaves them out.
+_LATER = {"draw": "pictures.draw", "explain": "pictures.explain", "steps": "pictures.steps"}
+_LATER |= dict.fromkeys(
+    ["Jitted", "Program", "gather", "jit", "one_hot", "take", "trace"], "program"
+)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _IN_PROGRAM:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from autograd_bp import program
-
-    return getattr(program, name)
+    return getattr(import_module(f"autograd_bp.{_LATER[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_IN_PROGRAM})
+    return sorted({*globals(), *_LATER})

@@ -885,7 +885,7 @@ class Value:
 
     def _repr_svg_(self) -> str | None:
         """The graph, as Jupyter shows it. (The engine knows of pictures nowhere else.)"""
-        from autograd_bp.draw import notebook_svg
+        from autograd_bp.pictures.draw import notebook_svg
 
         return notebook_svg(self)
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_bp.cli import main
 from autograd_bp.formula import FUNCTIONS, Formula
 from nn import MLP
+from nn.cli import main
 from nn.tables import Network, Table, load_network, read_csv
 
 NUMBERS = st.floats(-3.0, 3.0)

@@ -473,7 +473,7 @@ class Program:
         >>> "sin" in trace(lambda x, y: (x * y).sin(), 2.0, 3.0).draw(0.5, 1.0).source
         True
         """
-        from autograd_bp.draw import draw
+        from autograd_bp.pictures.draw import draw
         from autograd_bp.program.graph import graph
 
         self._matching(args)
