@@ -23,7 +23,6 @@ from typing import Any
 from autograd_bp import Value, mean, no_grad
 from autograd_bp.context import is_recording
 from autograd_bp.text import printable
-from autograd_bp.context import is_recording
 from nn.checks import count, uninterrupted
 from nn.classes import class_of, labels_of, outputs, plain
 from nn.data import Loss, Output, check_targets, check_width, fingerprint, identity, pair, samples

@@ -40,10 +40,9 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from autograd_bp.files import write_whole
-from autograd_bp.value import topological_order
 from autograd_bp.pictures.notation import LONGEST, formula, number
 from autograd_bp.pictures.scene import Lines, Scene, Scope
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 if TYPE_CHECKING:
     import graphviz

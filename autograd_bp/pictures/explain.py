@@ -32,10 +32,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from autograd_bp.value import topological_order
 from autograd_bp.pictures.notation import in_one_line, names, set_off
 from autograd_bp.tape import Tape
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 __all__ = ["Explanation", "Term", "explain"]
 

@@ -17,15 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autograd_bp.value import topological_order
+from autograd_bp.adjoint import refuse_changed
 from autograd_bp.ops import Op
 from autograd_bp.pictures import notation
 from autograd_bp.pictures.page import Page, json_number
 from autograd_bp.pictures.scene import Scene
 from autograd_bp.pictures.views import views
 from autograd_bp.tape import Tape
-from autograd_bp.adjoint import refuse_changed
-from autograd_bp.value import Value
+from autograd_bp.value import Value, topological_order
 
 __all__ = ["Steps", "steps"]
 

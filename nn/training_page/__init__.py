@@ -26,12 +26,11 @@ from types import TracebackType
 from typing import Any
 
 from autograd_bp.context import tracing
-from autograd_bp.value import topological_order
 from autograd_bp.pictures.javascript import operations
 from autograd_bp.pictures.notation import names
 from autograd_bp.pictures.page import Page, json_number, page_path
 from autograd_bp.pictures.scene import Scene
-from autograd_bp.value import Value, release
+from autograd_bp.value import Value, release, topological_order
 
 __all__ = ["TrainingPage"]
 
