@@ -25,8 +25,8 @@ test: $(VENV)/.dev  ## the test suite without its slowest tests
 test-all: $(VENV)/.dev  ## the whole test suite
 	$(SUITE)
 
-test-interpreted: $(VENV)/.dev  ## the test suite with the engine as ordinary Python
-	AUTOGRAD_BP_INTERPRETED=1 $(SUITE) -m "not slow"
+test-interpreted: $(VENV)/.dev  ## the tests of the engine, with the engine as ordinary Python
+	AUTOGRAD_BP_INTERPRETED=1 $(SUITE) -m "not slow and not one_engine"
 
 coverage: $(VENV)/.dev  ## branch coverage of autograd_bp and nn, of the interpreted engine; 95 % or more
 	AUTOGRAD_BP_INTERPRETED=1 $(SUITE) --cov --cov-report=term

@@ -52,9 +52,12 @@ def flags(*own: str) -> list[str]:
     if os.name == "nt":
         return []
     # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
-    wanted = "-g" in os.environ.get("CFLAGS", "").split()
+    wanted = os.environ.get("CFLAGS", "").split()
+    symbols = [] if "-g" in wanted else ["-g0"]
+    if any(flag.startswith("-O") for flag in wanted):  # that counts which comes last
+        own = tuple(flag for flag in own if not flag.startswith("-O"))
     # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
-    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
+    return [*own, "-falign-loops=64", *symbols]
 
 
 def kernel() -> Extension:
