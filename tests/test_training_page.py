@@ -21,6 +21,7 @@ from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.one_engine
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 2))
