@@ -21,6 +21,7 @@ from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, f
 from nn import training_page as training
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.one_engine
 
 SPECIAL = Path(training.__file__).with_name("special.js").read_text("utf-8")
 
