@@ -34,7 +34,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autograd_bp.graph import topological_order
-from autograd_bp.ops import carry
+from autograd_bp.rules import carry
 from autograd_bp.value import Value
 
 __all__ = ["Explanation", "Term", "explain"]

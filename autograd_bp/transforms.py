@@ -25,7 +25,9 @@ from typing import Any
 
 from autograd_bp import functions
 from autograd_bp.context import Trace, differentiating, is_inside, on_numbers, recording
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
+from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.reading import Reading
+from autograd_bp.rules import IEEE, RULES, carry
 from autograd_bp.tape import Tape, set_graphs
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
 from autograd_bp.value import (

@@ -11,7 +11,8 @@ from mpmath import mp
 
 import autograd_bp
 from autograd_bp import value as engine
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped
+from autograd_bp.ops import CODES, TABLE, grouped
+from autograd_bp.rules import IEEE
 
 # Their derivatives are not those of their values, on purpose (test_custom.py is about them), or
 # their values not those of arithmetic (test_zeros.py).

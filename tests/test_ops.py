@@ -30,7 +30,8 @@ import autograd_bp
 from autograd_bp import Value, logsumexp, polygamma, softmax
 from autograd_bp.context import tracing
 from autograd_bp.functions import __all__ as function_names
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, _careful_second, careful, second_rule
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE, RULES, _careful_second, careful, second_rule
 from autograd_bp.value import apply, release
 
 # Rounding errors that are allowed, in units of |f| + Σ |xᵢ ∂f/∂xᵢ|: what half a unit in the last

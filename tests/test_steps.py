@@ -24,7 +24,7 @@ from autograd_bp import (
     sum_of,
     topological_order,
 )
-from autograd_bp.ops import carry
+from autograd_bp.rules import carry
 from autograd_bp.steps import backward, notation
 from nn import MLP, mse
 

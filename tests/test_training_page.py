@@ -13,9 +13,10 @@ from pages import Page
 
 from autograd_bp import Value, custom, erf, maximum, topological_order
 from autograd_bp.context import tracing
-from autograd_bp.ops import CODES, IEEE, TABLE
+from autograd_bp.languages import operations
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.steps import training
-from autograd_bp.steps.javascript import operations
 from autograd_bp.steps.page import _file
 from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp.ops import IEEE, TABLE, Op
+from autograd_bp.ops import TABLE, Op
 from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import CARRYING, COPY, LAYER, OUTER, PRODUCT, TILE, Plan
-from autograd_bp.program.reading import ArrayReading
+from autograd_bp.reading import ArrayReading
+from autograd_bp.rules import IEEE
 
 __all__ = ["carrying", "evaluate", "operand_count", "product", "run_rows", "run_slots"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from autograd_bp.ops import carry
+from autograd_bp.rules import carry
 from autograd_bp.steps import notation
 from autograd_bp.steps.layout import BACKSLASH, views
 from autograd_bp.steps.page import Page, json_number

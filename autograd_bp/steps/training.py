@@ -28,8 +28,8 @@ from typing import Any
 from autograd_bp.context import tracing
 from autograd_bp.draw import _Plan as Plan
 from autograd_bp.graph import topological_order
+from autograd_bp.languages import operations
 from autograd_bp.steps import notation
-from autograd_bp.steps.javascript import operations
 from autograd_bp.steps.page import Page, json_number, page_path
 from autograd_bp.value import Value, release
 
