@@ -384,7 +384,13 @@ class _Rendering:
         return str(target)
 
 
-_one_at_a_time = threading.Lock()  # as a library, Graphviz keeps state of its own
+_one_at_a_time = threading.RLock()  # as a library, Graphviz keeps state of its own
+if hasattr(os, "register_at_fork"):  # a child begins with neither the lock nor half a picture
+    os.register_at_fork(
+        before=_one_at_a_time.acquire,
+        after_in_parent=_one_at_a_time.release,
+        after_in_child=_one_at_a_time.release,
+    )
 
 
 def _lay_out(source: str, engine: str, kind: str) -> bytes:
