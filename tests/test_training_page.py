@@ -21,8 +21,9 @@ from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, f
 from nn import training_page as training
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.one_engine
 
-SPECIAL = Path(training.__file__).with_name("special.js").read_text("utf-8")
+SPECIAL_JS = Path(training.__file__).with_name("special.js").read_text("utf-8")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 2))
@@ -317,7 +318,7 @@ RUN = """([name, points, ys]) => {
 def table(browser):
     """A tab in which the table's rows are defined."""
     tab = browser.new_page()
-    tab.add_script_tag(content=SPECIAL + operations(op.name for op in COMPUTED))
+    tab.add_script_tag(content=SPECIAL_JS + operations(op.name for op in COMPUTED))
     yield tab
     tab.close()
 
