@@ -14,8 +14,9 @@ from pages import Page
 
 from autograd_bp import Value, custom, erf, maximum, topological_order
 from autograd_bp.context import tracing
-from autograd_bp.ops import CODES, IEEE, TABLE
-from autograd_bp.pictures.javascript import operations
+from autograd_bp.languages import operations
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse
 from nn import training_page as training

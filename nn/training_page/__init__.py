@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from autograd_bp.context import tracing
-from autograd_bp.pictures.javascript import operations
+from autograd_bp.languages import operations
 from autograd_bp.pictures.notation import names
 from autograd_bp.pictures.page import Page, json_number, page_path
 from autograd_bp.pictures.scene import Scene
