@@ -94,8 +94,8 @@ from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
-    "ACTIVATIONS", "COSTS", "Backprop", "activations_of", "backprop", "backward", "cancelled",
-    "deltas", "feedforward", "forward", "gradients", "layers_of",
+    "ACTIVATIONS", "COSTS", "Backprop", "backprop", "cancelled", "deltas", "feedforward",
+    "gradients",
 ]  # fmt: skip
 
 Vector: TypeAlias = list[float]
