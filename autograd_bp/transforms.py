@@ -24,7 +24,7 @@ from functools import partial, wraps
 from typing import Any
 
 from autograd_bp import functions
-from autograd_bp.context import Trace, differentiating, is_inside, on_numbers, recording
+from autograd_bp.context import Trace, current, differentiating, is_inside, on_numbers, recording
 from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
 from autograd_bp.tape import Tape, set_graphs
 from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
@@ -526,9 +526,15 @@ def value_and_grad(
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
     (7.0, [3.0, 1.0])
     """
+    # A compiled function gives both at once where that is what its graph would give, else None.
+    at_once = None if has_aux else getattr(f, "_value_and_grad_of_numbers", None)
 
     @wraps(_function(f))
     def transformed(*args: Any, **kwargs: Any) -> Any:
+        if at_once is not None and not current().entries:
+            found = at_once(args, kwargs, argnums)
+            if found is not None:
+                return found
         call = _Call(f, args, argnums, kwargs)
         result, aux = _with_aux(call.result) if has_aux else (call.result, None)
         y = _one_output(result, "grad")

@@ -23,6 +23,7 @@ __all__ = ["Given", "Same", "Static"]
 
 STATIC = (type(None), bool, np.bool_, str, bytes, Enum)  # the leaves that f sees as they are
 QUICK = {float, Value}
+PLAIN = {float, int}
 
 
 class Same:
@@ -71,16 +72,27 @@ class Given:
             fixed = None
         tree: Any = args, kwargs
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
-        kinds = [None if type(x) in QUICK else _kind(x) for x in leaves]
-        self.leaves: list[Number] | None = None
-        if kinds.count(None) == len(kinds):
-            self.leaves = [x if type(x) in QUICK else number(x, "arguments") for x in leaves]
-        self.key: Any = owner, fixed, spec, tuple(kinds)
+        self._types, self._leaves = set(map(type, leaves)), leaves
+        kinds: Sequence[Any] = (None,) * len(leaves)
+        self.leaves: list[Number] | None = leaves
+        if not self._types <= QUICK:
+            kinds = tuple([_kind(x) for x in leaves])
+            is_dynamic = kinds.count(None) == len(kinds)
+            self.leaves = [number(x, "arguments") for x in leaves] if is_dynamic else None
+        self.key: Any = owner, fixed, spec, kinds
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
         self._identical = bool(values) and all_leaves(values)
         if self._identical:
             self.key = self.key, tuple([Same(x) for x in values])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the arguments hold numbers and arrays of floats, and nothing else."""
+        return not self._static and (
+            self._types <= PLAIN
+            or all(type(x) in PLAIN or (is_array(x) and x.dtype == float) for x in self._leaves)
+        )
 
     @cached_property
     def _parts(self) -> list[_Part]:

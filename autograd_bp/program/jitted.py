@@ -11,7 +11,7 @@ from types import MethodType
 from typing import Any
 
 from autograd_bp.program.arguments import Given, Same, Static
-from autograd_bp.program.program import Program
+from autograd_bp.program.program import MISFITS, Program
 from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import are_constants
 from autograd_bp.value import is_tracing
@@ -96,17 +96,28 @@ class Jitted:
         value, grad = program.value_and_grad(*call.dynamic, argnums=call.positions(argnums))
         return value, call.gradient(argnums, grad)
 
+    def _value_and_grad_of_numbers(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
+    ) -> tuple[float, Any] | None:
+        """As that of `Program`; None as well for what is not traced yet."""
+        try:
+            call = self._arguments(args, kwargs)
+        except MISFITS:
+            return None
+        program = self._cached(call.key) if call.is_plain else None
+        if program is None:
+            return None
+        return program._value_and_grad_of_numbers(args, kwargs, argnums)
+
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False
     ) -> Given:
         return Given(self._f, self._owner, args, kwargs, self._static, by_identity)
 
     def _program(self, call: Given) -> Program:
-        with self._lock:
-            found = self._programs.get(call.key)
-            if found is not None:
-                self._programs.move_to_end(call.key)
-                return found
+        found = self._cached(call.key)
+        if found is not None:
+            return found
         optimize, cache_size, *_ = self._options
         program = traced(*call.example(), optimize, captures=True)
         program.name = name_of(self._f)
@@ -116,6 +127,13 @@ class Jitted:
                 while len(self._programs) > cache_size:
                     self._programs.popitem(last=False)
         return program
+
+    def _cached(self, key: Any) -> Program | None:
+        with self._lock:
+            found = self._programs.get(key)
+            if found is not None:
+                self._programs.move_to_end(key)
+            return found
 
     def __get__(self, instance: Any, owner: type | None = None) -> Jitted:
         """The method of an object: it shares the cache, in which the object has its programs."""

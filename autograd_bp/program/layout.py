@@ -45,6 +45,7 @@ class Layout:
         self._is_tuple = type(example) is tuple and all(
             isinstance(x, (Value, float, int, np.ndarray)) for x in example
         )
+        self.is_number = self.shapes == [None] and self.spec is None
         self._shape = _shape_of_all(example)  # if it could be written as one array, its shape
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autograd_bp import trees
 from autograd_bp.custom import Rule
 from autograd_bp.program.graph import replay
+from autograd_bp.program.instructions import Ints, positions
 from autograd_bp.program.layout import Layout
 from autograd_bp.value import Number, Value, is_recording, is_symbolic, restore
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program
 
-__all__ = ["apply"]
+__all__ = ["apply", "slopes"]
 
 FEW = 16  # rows or columns of a Jacobian that are quicker than the instructions on nodes
 
@@ -33,14 +35,14 @@ def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
     nodes = tuple([x for x in operands if isinstance(x, Value)])
     fixed = [x for x in operands if not isinstance(x, Value)]
     moves = tuple([isinstance(x, Value) for x in operands]) if fixed else True
-    flat: Program = program.once(("flat", moves), lambda: _flat(program, moves))
+    flat = _flat(program, moves)
     point = [x.data for x in nodes] + fixed
     m, n = flat.result.size, len(nodes)
     if not is_recording():
         return [Value(y) for y in flat.row(point).tolist()]
     if min(m, n) > FEW or (m > 1 and m * n > 4 * len(program.instructions.operand)):
         return replay(program.instructions, operands)
-    ones: list[Program] = flat.once("ones", lambda: _ones(flat))
+    ones = _ones(flat)
     if m == 1:
         y, *row = ones[0].with_gradient(0).row(point).tolist()
         return [restore(_Applied(ones[0], fixed), nodes, y, row)]
@@ -50,6 +52,29 @@ def apply(program: Program, operands: Sequence[Number]) -> list[Number]:
         restore(_Applied(one, fixed), nodes, y, row)
         for one, y, row in zip(ones, values, rows, strict=True)
     ]
+
+
+def slopes(
+    program: Program, argnums: int | Sequence[int]
+) -> tuple[Program, Ints | None, list[tuple[Layout, int, int]]]:
+    """What gives the number and the slopes of the node that `apply` makes, where chosen arguments
+    move: a program, which of the inputs it takes in which order, and where each gradient stands.
+    """
+    chosen = trees.positions(argnums, len(program.arguments), "arguments of the program")
+    several = chosen if isinstance(chosen, tuple) else (chosen,)
+    sizes = [len(program.captured), *(layout.size for layout in program.arguments)]
+    moving = np.repeat([True] + [i in several for i in range(len(program.arguments))], sizes)
+    moves = True if moving.all() else tuple(moving.tolist())
+    one = _ones(_flat(program, moves))[0]
+    order = None if moves is True else np.concatenate([positions(moving), positions(~moving)])
+    place = {}
+    start = 1 + len(program.captured)  # the number itself comes first
+    for i in sorted(several):
+        layout = program.arguments[i]
+        place[i] = layout, start, start + layout.size
+        start += layout.size
+    places = [place[i] for i in several]
+    return one.with_gradient(0), order, places
 
 
 class _Applied(Rule):
@@ -80,25 +105,31 @@ class _Applied(Rule):
 
 def _flat(program: Program, moves: tuple[bool, ...] | bool) -> Program:
     """The program of two lists: the inputs that move, and the others."""
-    inputs = program.instructions.inputs
-    mask = np.broadcast_to(np.array(moves, bool), len(inputs))
-    instructions = replace(
-        program.instructions, inputs=np.concatenate([inputs[mask], inputs[~mask]])
-    )
-    n = int(mask.sum())
-    arguments = _list(n, "operands"), _list(len(mask) - n, "fixed")
-    return program.twin(instructions, arguments, _list(program.result.size, "result"))
+
+    def make() -> Program:
+        inputs = program.instructions.inputs
+        mask = np.broadcast_to(np.array(moves, bool), len(inputs))
+        instructions = replace(
+            program.instructions, inputs=np.concatenate([inputs[mask], inputs[~mask]])
+        )
+        n = int(mask.sum())
+        arguments = _list(n, "operands"), _list(len(mask) - n, "fixed")
+        return program.twin(instructions, arguments, _list(program.result.size, "result"))
+
+    flat: Program = program.once(("flat", moves), make)
+    return flat
 
 
 def _ones(flat: Program) -> list[Program]:
     """A program for each of the results."""
-    outputs = flat.instructions.outputs
-    return [
-        flat.twin(
-            replace(flat.instructions, outputs=outputs[i : i + 1]), flat.arguments, Layout(0.0, "y")
-        )
-        for i in range(len(outputs))
-    ]
+
+    def make() -> list[Program]:
+        outputs = flat.instructions.outputs
+        parts = [replace(flat.instructions, outputs=outputs[[i]]) for i in range(len(outputs))]
+        return [flat.twin(part, flat.arguments, Layout(0.0, "y")) for part in parts]
+
+    ones: list[Program] = flat.once("ones", make)
+    return ones
 
 
 def _slopes(program: Program) -> Program:

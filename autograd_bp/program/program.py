@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,10 @@ from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Program", "all_leaves"]
+__all__ = ["MISFITS", "Program", "all_leaves"]
+
+MISFITS = HoldsValues, TypeError, ValueError, OverflowError
+"""What arguments raise that a program does not take."""
 
 
 class Program:
@@ -119,16 +122,20 @@ class Program:
     def _on_numbers(self, args: tuple[Any, ...]) -> Any:
         plan = self._plan(None)
         slots = plan.take_slots()
-        start = len(self.captured)
-        for i, x in enumerate(self.captured):
-            slots[i] = x.data
-        for layout, arg in zip(self._matching(args), args, strict=True):
-            layout.read(arg, slots[start : start + layout.size])
-            start += layout.size
+        self._read(args, slots)
         engine.run_slots(plan, slots)
         result = self.result.nest(slots[plan.same_slots])
         plan.give_back(slots)
         return result
+
+    def _read(self, args: tuple[Any, ...], row: Floats) -> None:
+        """Write what the inputs are to the begin of a row; `HoldsValues` where one is a Value."""
+        start = len(self.captured)
+        for i, x in enumerate(self.captured):
+            row[i] = x.data
+        for layout, arg in zip(self._matching(args), args, strict=True):
+            layout.read(arg, row[start : start + layout.size])
+            start += layout.size
 
     def _on_values(self, args: tuple[Any, ...]) -> Any:
         return self._applied(self.operands(args))
@@ -174,6 +181,28 @@ class Program:
         """
         value, grad = self.with_gradient(argnums)._run(args, True)
         return value, grad
+
+    def _value_and_grad_of_numbers(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
+    ) -> tuple[float, Any] | None:
+        """What `autograd_bp.value_and_grad` gives, without a graph; None where it needs one."""
+        from autograd_bp.program.operation import slopes
+
+        if kwargs or not self.result.is_number or not all_leaves(self.captured):
+            return None
+        row = np.empty(len(self.instructions.inputs))
+        try:
+            self._read(args, row)
+            if type(argnums) is not int:
+                argnums = positions(argnums, len(args), "arguments of the program")
+            both, order, places = self.once(("slopes", argnums), lambda: slopes(self, argnums))
+        except MISFITS:
+            return None  # there it is said what is wrong
+        found = both.row(row if order is None else row[order])
+        y = found.item(0)
+        found += 0.0  # what adds up gradients begins with 0.0, so there is no -0.0
+        grads = [layout.nest(found[start:stop]) for layout, start, stop in places]
+        return y, grads[0] if type(argnums) is int else tuple(grads)
 
     def jacobian(self, *args: Any, argnums: int = 0) -> Floats:
         """The matrix of ∂result/∂argument: a row for each number of the result.
