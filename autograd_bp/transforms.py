@@ -385,6 +385,11 @@ def are_constants(leaves: Sequence[Value]) -> bool:
     return not any(id(x) in variables or is_symbolic(x) for x in leaves)
 
 
+def are_final(values: Sequence[Value]) -> bool:
+    """Whether nobody derives further what is computed of these Values, if there are any."""
+    return not values or (not (is_inside() or is_tracing()) and are_constants(values))
+
+
 def _variables(but_in: int = 0) -> set[int]:
     """The variables of the calls that are running, by identity, but for those in one thread."""
     return {id(x) for thread, xs in list(_running.values()) if thread != but_in for x in xs}

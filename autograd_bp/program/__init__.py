@@ -38,10 +38,10 @@ if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1":
         sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_spec.name])
 
-from autograd_bp.program.engine import compiled
 from autograd_bp.program.indexing import gather, one_hot, take
 from autograd_bp.program.jitted import Jitted, jit
 from autograd_bp.program.program import Program
+from autograd_bp.program.run import compiled
 from autograd_bp.program.trace import trace
 
 __all__ = ["Jitted", "Program", "compiled", "gather", "jit", "one_hot", "take", "trace"]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import optree
 
-from autograd_bp.program.layout import values_in, without_values
-from autograd_bp.program.program import all_leaves
+from autograd_bp.program.signature import values_in
 from autograd_bp.program.trace import parameters
-from autograd_bp.trees import is_array, number, positions, whole
+from autograd_bp.transforms import are_final
+from autograd_bp.trees import is_array, number, positions, whole, without_nodes
 from autograd_bp.value import Number, Value
 
 __all__ = ["Given", "Same", "Static"]
@@ -82,7 +82,7 @@ class Given:
         self.key: Any = owner, fixed, spec, kinds
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
-        self._identical = bool(values) and all_leaves(values)
+        self._identical = bool(values) and are_final(values)
         if self._identical:
             self.key = self.key, tuple([Same(x) for x in values])
 
@@ -119,7 +119,7 @@ class Given:
             named = {p.name: x for p, x in zip(parts, built, strict=True) if p.keyword}
             return f(*[x for p, x in zip(parts, built, strict=True) if not p.keyword], **named)
 
-        examples = self.dynamic if self._identical else without_values(self.dynamic)
+        examples = self.dynamic if self._identical else without_nodes(self.dynamic)
         return function, examples, [part.name for part in parts if part.is_dynamic]
 
     def positions(self, argnums: int | Sequence[int]) -> Any:
