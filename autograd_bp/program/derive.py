@@ -62,7 +62,7 @@ def _gradient(function: F, argnums: int | Sequence[int]) -> F:
     several = [argnums] if isinstance(argnums, int) else list(argnums)
     trees = [_zeros(function.arguments[function.position(i)]) for i in several]
     inputs = np.concatenate([program.inputs[:0], *map(function.inputs_of, several)])
-    recording = _begun(program)
+    recording = Recording(program)
     grads = pull_back(program, recording, [recording.constant(1.0)], inputs)
     grad = trees[0] if isinstance(argnums, int) else tuple(trees)
     return _derived(function, program, recording, [*program.outputs, *grads], (0.0, grad))
@@ -77,7 +77,7 @@ def jacobian(function: F, argnums: int = 0) -> F:
 def _jacobian(function: F, argnums: int) -> F:
     program, inputs = function.instructions, function.inputs_of(argnums)
     n, m = len(inputs), function.result.size
-    recording = _begun(program)
+    recording = Recording(program)
     rows = []
     for i in range(min(n, m)):
         seeds = [recording.constant(float(i == j)) for j in range(min(n, m))]
@@ -98,7 +98,7 @@ def _hvp(function: F, argnums: int) -> F:
     inputs = first.inputs_of(argnums)
     of_gradient = first.instructions.outputs[function.result.size :]
     program = replace(first.instructions, outputs=of_gradient)
-    recording = _begun(program)
+    recording = Recording(program)
     tangents = [recording.input() for _ in inputs]
     moved = push_forward(program, recording, tangents, inputs)
     tree = _zeros(function.arguments[argnums])
@@ -107,12 +107,6 @@ def _hvp(function: F, argnums: int) -> F:
 
 def _zeros(layout: Layout) -> Any:
     return layout.nest(np.zeros(layout.size))
-
-
-def _begun(program: Instructions) -> Recording:
-    recording = Recording()
-    recording.take(program)
-    return recording
 
 
 def _derived(

@@ -68,6 +68,7 @@ class Jitted:
         self._static = Static(f, static_argnums, static_argnames)
         self._owner: Same | None = None  # the object, of a method
         self._programs: OrderedDict[Any, Program] = OrderedDict()
+        self._is_new_each_time = False  # as it stands on what a trace around it computed
         self._lock = threading.Lock()
         update_wrapper(self, f, updated=())  # not the fields of another one
 
@@ -99,15 +100,14 @@ class Jitted:
     def _value_and_grad_of_numbers(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
     ) -> tuple[float, Any] | None:
-        """As that of `Program`; None as well for what is not traced yet."""
+        """As that of `Program`."""
         try:
             call = self._arguments(args, kwargs)
         except MISFITS:
             return None
-        program = self._cached(call.key) if call.is_plain else None
-        if program is None:
+        if kwargs or self._is_new_each_time or not call.is_plain:
             return None
-        return program._value_and_grad_of_numbers(args, kwargs, argnums)
+        return self._program(call)._value_and_grad_of_numbers(args, kwargs, argnums)
 
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False
@@ -115,9 +115,11 @@ class Jitted:
         return Given(self._f, self._owner, args, kwargs, self._static, by_identity)
 
     def _program(self, call: Given) -> Program:
-        found = self._cached(call.key)
-        if found is not None:
-            return found
+        with self._lock:
+            found = self._programs.get(call.key)
+            if found is not None:
+                self._programs.move_to_end(call.key)
+                return found
         optimize, cache_size, *_ = self._options
         program = traced(*call.example(), optimize, captures=True)
         program.name = name_of(self._f)
@@ -126,14 +128,9 @@ class Jitted:
                 self._programs[call.key] = program
                 while len(self._programs) > cache_size:
                     self._programs.popitem(last=False)
+        else:
+            self._is_new_each_time = True
         return program
-
-    def _cached(self, key: Any) -> Program | None:
-        with self._lock:
-            found = self._programs.get(key)
-            if found is not None:
-                self._programs.move_to_end(key)
-            return found
 
     def __get__(self, instance: Any, owner: type | None = None) -> Jitted:
         """The method of an object: it shares the cache, in which the object has its programs."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_bp.ops import IEEE, TABLE, Op
 from autograd_bp.program.instructions import Floats, columns_of
-from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, Plan
+from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, Plan, weights_in
 from autograd_bp.program.reading import ArrayReading
 
 __all__ = ["carrying", "evaluate", "run_rows", "run_slots"]
@@ -103,8 +103,8 @@ def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats
         for operation, carries, n, at, operands in plan.in_rows:
             matmul = carrying if carries else np.matmul
             if operation == LAYER:
-                x, places = operands
-                weights = slots[places]
+                x, begin = operands
+                weights = weights_in(slots, begin, n, len(x))
                 rows[at : at + n] = matmul(weights[:, 1:], rows[x]) + weights[:, :1]
             elif operation == OUTER:
                 p, q, places = operands

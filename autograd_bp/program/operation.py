@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp import trees, value
+from autograd_bp import value
 from autograd_bp.custom import Rule
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.program import derive, run
-from autograd_bp.program.instructions import Instructions, Ints, positions
+from autograd_bp.program.instructions import Instructions
 from autograd_bp.program.signature import Function, Layout
 from autograd_bp.transforms import everywhere
 from autograd_bp.value import Number, Value, is_recording, is_symbolic, peek, restore
 
-__all__ = ["as_graph", "on_values", "replay", "slopes"]
+__all__ = ["as_graph", "on_values", "replay"]
 
 FEW = 16  # rows or columns of a Jacobian that are quicker than the instructions on nodes
 
@@ -55,30 +55,6 @@ def on_values(program: Function, operands: Sequence[Number]) -> list[Number]:
     ]
 
 
-def slopes(
-    program: Function, argnums: int | Sequence[int]
-) -> tuple[Function, Ints | None, list[tuple[Layout, int, int]]]:
-    """What gives a number and its slopes as `on_values` does where chosen arguments move.
-
-    A program, the inputs that it takes in its order, and where each argument's gradient stands.
-    """
-    chosen = trees.positions(argnums, len(program.arguments), "arguments of the program")
-    several = chosen if isinstance(chosen, tuple) else (chosen,)
-    sizes = [len(program.captured), *(layout.size for layout in program.arguments)]
-    moving = np.repeat([True] + [i in several for i in range(len(program.arguments))], sizes)
-    moves = True if moving.all() else tuple(moving.tolist())
-    one = _ones(_flat(program, moves))[0]
-    order = None if moves is True else np.concatenate([positions(moving), positions(~moving)])
-    place = {}
-    start = 1 + len(program.captured)  # the number itself comes first
-    for i in sorted(several):
-        layout = program.arguments[i]
-        place[i] = layout, start, start + layout.size
-        start += layout.size
-    places = [place[i] for i in several]
-    return derive.gradient(one), order, places
-
-
 class _Applied(Rule):
     """The operation of a node that is a program of one number, on operands and fixed numbers."""
 
@@ -100,10 +76,8 @@ class _Applied(Rule):
     def rates(
         self, operands: Sequence[Number], y: float, tangents: Sequence[float], t_y: float
     ) -> list[float]:
-        point = map(peek, operands)
-        change: list[float] = run.row(
-            derive.hvp(self.program), [*point, *self.fixed, *tangents]
-        ).tolist()
+        point = [*map(peek, operands), *self.fixed, *tangents]
+        change: list[float] = run.row(derive.hvp(self.program), point).tolist()
         return change
 
 

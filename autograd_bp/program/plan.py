@@ -40,7 +40,18 @@ from autograd_bp.program.instructions import (
 from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 from autograd_bp.program.record import descendants, levels, needed
 
-__all__ = ["CARRYING", "COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan", "Step", "bare"]
+__all__ = [
+    "CARRYING",
+    "COPY",
+    "KEPT",
+    "LAYER",
+    "OUTER",
+    "PRODUCT",
+    "Plan",
+    "Step",
+    "bare",
+    "weights_in",
+]
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 CARRYING = {LAYER: 205, OUTER: 206, PRODUCT: 207}
@@ -68,7 +79,7 @@ class Step(NamedTuple):
 
     COPY      the slots that are copied
     PRODUCT   p of shape (n, k), q of shape (k, m), and the bias of shape (n, m), for n·m results
-    LAYER     the rows x, and slots of shape (n, k + 1): for each neuron its bias, then its weights
+    LAYER     the rows x, and from where in slots on `weights_in` finds the weights
     OUTER     the rows p, the rows q, and where in the sums the products go, p by p
     """
 
@@ -166,9 +177,7 @@ class Plan:
                 p, q, bias = np.split(index[: (n + m) * k + n * m], [n * k, (n + m) * k])
                 operands = p.reshape(n, k), q.reshape(k, m), bias.reshape(n, m)
             elif operation == LAYER:
-                tiles = -(-n // TILE)
-                packed = extra + np.arange(tiles * TILE * (k + 1)).reshape(tiles, k + 1, TILE)
-                operands = index[:k], packed.transpose(0, 2, 1).reshape(-1, k + 1)[:n]
+                operands = index[:k], extra
             elif operation == OUTER:
                 operands = tuple(np.split(index[: n + k + n * k], [n, n + k]))
             else:
@@ -438,6 +447,13 @@ def bare(program: Instructions) -> Instructions:
         labels={int(stands_for[i]): label for i, label in program.labels.items()},
     )
     return needed(program)
+
+
+def weights_in(slots: Any, begin: int, n: int, k: int) -> Any:
+    """What a layer has in slots, of shape (n, k + 1): each neuron's bias, then its weights."""
+    tiles = -(-n // TILE)
+    packed = slots[begin : begin + tiles * TILE * (k + 1)].reshape(tiles, k + 1, TILE)
+    return packed.transpose(0, 2, 1).reshape(tiles * TILE, k + 1)[:n]
 
 
 def _table(steps: Steps) -> Ints:

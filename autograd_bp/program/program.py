@@ -12,11 +12,11 @@ import numpy as np
 from autograd_bp.ops import TABLE
 from autograd_bp.program import derive, run
 from autograd_bp.program.instructions import Floats
-from autograd_bp.program.operation import as_graph, on_values, slopes
+from autograd_bp.program.operation import as_graph, on_values
 from autograd_bp.program.signature import Function, HoldsValues, values_in
 from autograd_bp.text import printable
 from autograd_bp.transforms import are_final
-from autograd_bp.trees import positions, whole, without_nodes
+from autograd_bp.trees import whole, without_nodes
 from autograd_bp.value import Number, Value, mean, sum_of
 
 if TYPE_CHECKING:
@@ -76,28 +76,21 @@ class Program(Function):
             except HoldsValues:
                 if is_derivative and are_final(values_in(args)):
                     return self._on_numbers(without_nodes(args))
-        return self._on_values(args)
+        return self._applied(self.operands(args))
 
     def _on_numbers(self, args: tuple[Any, ...]) -> Any:
-        plan = run.plan_of(self)
-        slots = plan.take_slots()
-        self._read(args, slots)
-        run.run_slots(plan, slots)
-        result = self.result.nest(slots[plan.same_slots])
-        plan.give_back(slots)
-        return result
+        return self.result.nest(run.row(self, self._read(args)))
 
-    def _read(self, args: tuple[Any, ...], row: Floats) -> None:
-        """Write what the inputs are to the begin of a row; `HoldsValues` where one is a Value."""
+    def _read(self, args: tuple[Any, ...]) -> Floats:
+        """What the inputs are; raises `HoldsValues` where one is a Value."""
+        row = np.empty(len(self.instructions.inputs))
         start = len(self.captured)
         for i, x in enumerate(self.captured):
             row[i] = x.data
         for layout, arg in zip(self.matching(args), args, strict=True):
             layout.read(arg, row[start : start + layout.size])
             start += layout.size
-
-    def _on_values(self, args: tuple[Any, ...]) -> Any:
-        return self._applied(self.operands(args))
+        return row
 
     def _applied(self, operands: Sequence[Number]) -> Any:
         results = np.empty(self.result.size, object)
@@ -128,19 +121,14 @@ class Program(Function):
         """What `autograd_bp.value_and_grad` gives, without a graph; None where it needs one."""
         if kwargs or not self.result.is_number or not are_final(self.captured):
             return None
-        row = np.empty(len(self.instructions.inputs))
         try:
-            self._read(args, row)
-            if type(argnums) is not int:
-                argnums = positions(argnums, len(args), "arguments of the program")
-            both, order, places = self.once(("slopes", argnums), lambda: slopes(self, argnums))
+            both = self.with_gradient(argnums)
+            row = run.row(both, self._read(args))
         except MISFITS:
             return None  # there it is said what is wrong
-        found = run.row(both, row if order is None else row[order])
-        y = found.item(0)
-        found += 0.0  # what adds up gradients begins with 0.0, so there is no -0.0
-        grads = [layout.nest(found[start:stop]) for layout, start, stop in places]
-        return y, grads[0] if type(argnums) is int else tuple(grads)
+        row[1:] += 0.0  # what adds up gradients begins with 0.0, so there is no -0.0
+        value, grad = both.result.nest(row)
+        return value, grad
 
     def jacobian(self, *args: Any, argnums: int = 0) -> Floats:
         """The matrix of ∂result/∂argument: a row for each number of the result.

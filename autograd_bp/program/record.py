@@ -46,10 +46,11 @@ INPUT = -1  # and inputs, until they are finished
 class Recording:
     """Instructions, growing; `Instructions` says what the arrays hold.
 
-    The arrays have room for more than the ``size`` instructions that are recorded so far.
+    They begin with those of ``start``. The arrays have room for more than the ``size``
+    instructions that are recorded so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Instructions | None = None) -> None:
         self.size = 0
         self.code: Any = array("h", bytes(2 << 10))
         self.first: Any = array("i", bytes(4 << 10))
@@ -57,6 +58,13 @@ class Recording:
         self.number: Any = array("d", bytes(8 << 10))
         self.constants: dict[str, int] = {}
         self.marks: dict[int, int] = {}  # by identity: those of the interpreted engine
+        if start is not None:
+            code = start.code.copy()
+            code[start.inputs] = INPUT
+            self.extend(code, start.counts, start.operand, start.number)
+            constants = np.flatnonzero(start.is_constant)
+            numbers = map(repr, start.number[constants].tolist())
+            self.constants.update(zip(numbers, constants.tolist(), strict=True))
 
     def input(self) -> int:
         """A new input."""
@@ -87,15 +95,6 @@ class Recording:
         self.first[i + 1] = self.first[i] + count
         self.size = i + 1
         return i
-
-    def take(self, program: Instructions) -> None:
-        """Begin with these."""
-        code = program.code.copy()
-        code[program.inputs] = INPUT
-        self.extend(code, program.counts, program.operand, program.number)
-        constants = np.flatnonzero(program.is_constant)
-        numbers = map(repr, program.number[constants].tolist())
-        self.constants.update(zip(numbers, constants.tolist(), strict=True))
 
     def extend(self, codes: Any, counts: Any, operands: Any, numbers: Any = 0.0) -> Ints:
         """Arrays of new instructions, which cost a few calls of NumPy; returns which they are."""

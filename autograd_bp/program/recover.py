@@ -17,7 +17,7 @@ import numpy as np
 
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.program.derive import gradient
-from autograd_bp.program.plan import COPY, LAYER, OUTER, Plan
+from autograd_bp.program.plan import COPY, LAYER, OUTER, Plan, weights_in
 from autograd_bp.program.signature import Function
 
 __all__ = ["explain"]
@@ -96,7 +96,7 @@ class _Reader:
     def text(self) -> str:
         for step in self.plan.in_rows:
             if step.operation == LAYER:
-                self._layer(step.out, *step.operands)
+                self._layer(step.n, step.out, *step.operands)
             elif step.operation == OUTER:
                 self._outer(*step.operands)
             else:
@@ -109,10 +109,10 @@ class _Reader:
 
     # --- layers -----------------------------------------------------------------------------------
 
-    def _layer(self, out: int, rows: Any, places: Any) -> None:
-        n, k = len(places), len(rows)
+    def _layer(self, n: int, out: int, rows: Any, begin: int) -> None:
+        k = len(rows)
         found = self._whole_block(rows)
-        grid = self.source[places]
+        grid = weights_in(self.source, begin, n, k)
         if found is None:
             self._on_tape(range(out, out + n))
             return
