@@ -97,8 +97,10 @@ def test_a_gradient_at_once_is_that_of_the_graph(case, argnums):
         g = make(f)
         by_graph = value_and_grad(lambda *x: g(*x), argnums)
         first = in_bits(lambda: by_graph(*args))
-        assert in_bits(lambda: value_and_grad(g, argnums)(*args)) == first
-        assert (g._value_and_grad_of_numbers(args, {}, argnums) is None) == isinstance(first, tuple)
+        assert in_bits(lambda: value_and_grad(make(f), argnums)(*args)) == first
+        at_once = in_bits(lambda: g._value_and_grad_of_numbers(args, {}, argnums))
+        left_to_the_graph = pickle.dumps(None) if isinstance(first, tuple) else first
+        assert at_once in (first, left_to_the_graph)
         with no_grad(), watch(lambda node: None):
             assert in_bits(lambda: value_and_grad(g, argnums)(*args)) == first
 

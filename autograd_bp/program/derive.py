@@ -115,13 +115,13 @@ def _derived(
     recording: Recording,
     outputs: Any,
     result: Any,
-    tangents: Sequence[int] = (),
+    tangents: Sequence[int] | None = None,
 ) -> F:
-    """The function of what was written, with an argument more for tangents, if there are any."""
+    """The function of what was written, with an argument more for tangents, if they are given."""
     arguments = function.arguments
-    if len(tangents):
+    if tangents is not None:
         arguments = (*arguments, Layout(result, "tangent"))
-    inputs = [*program.inputs, *tangents]
+    inputs = [*program.inputs, *(tangents or ())]
     instructions = recording.instructions(inputs, outputs, dict(program.labels))
     if function.optimize:
         instructions = simplify(instructions)
@@ -138,14 +138,8 @@ def pull_back(
 
     ``recording`` began with ``program``; seeds are instructions in it, one for each output.
     """
-    smooth = _smooth(program)
-    moving = descendants(program, wrt, smooth)
-    smooth &= moving[program.operand]
-    active = ancestors(program, program.outputs, smooth) & moving
-    edges = positions(smooth & active[program.consumer])
-    partial = _partials(program, recording, edges)
-    n = len(program)
-    one = recording.constant(1.0)
+    active, edges, partial = _active(program, recording, wrt)
+    n, one = len(program), recording.constant(1.0)
     # A term of the sum for x: the instruction that it comes from (n + j for seed j), its factor.
     # Seeds and consumers are known before what is made from them: from the last to the first.
     target = np.concatenate([program.outputs[::-1], program.operand[edges][::-1]])
@@ -155,32 +149,38 @@ def pull_back(
     order = np.argsort(-target, kind="stable")
     order = order[active[target[order]]]
     adjoint = _sums(recording, n, target[order], source[order], factor[order], seeds)
-    zero = recording.constant(0.0)
-    found: Ints = adjoint[np.asarray(wrt, np.int32)]
-    return np.where(found < 0, zero, found).astype(np.int32)
+    return _or_zero(recording, adjoint[np.asarray(wrt, np.int32)])
 
 
 def push_forward(
     program: Instructions, recording: Recording, tangents: Sequence[int], wrt: Sequence[int] | Ints
 ) -> Ints:
     """Write Σ tangentᵢ ∂output/∂xᵢ over ``wrt`` for each output: forward mode."""
-    smooth = _smooth(program)
-    moving = descendants(program, wrt, smooth)
-    smooth &= moving[program.operand]
-    active = ancestors(program, program.outputs, smooth) & moving
-    edges = positions(smooth & active[program.consumer])
-    partial = _partials(program, recording, edges)
-    n = len(program)
-    one = recording.constant(1.0)
+    _, edges, partial = _active(program, recording, wrt)
+    n, one = len(program), recording.constant(1.0)
     given = np.asarray(wrt, np.int32)
     target = np.concatenate([program.consumer[edges], given])
     source = np.concatenate([program.operand[edges], n + np.arange(len(given), dtype=np.int32)])
     factor = np.concatenate([partial, np.full(len(given), one, np.int32)])
     order = np.argsort(target, kind="stable")
     tangent = _sums(recording, n, target[order], source[order], factor[order], tangents)
-    zero = recording.constant(0.0)
-    found: Ints = tangent[program.outputs]
-    return np.where(found < 0, zero, found).astype(np.int32)
+    return _or_zero(recording, tangent[program.outputs])
+
+
+def _active(
+    program: Instructions, recording: Recording, wrt: Sequence[int] | Ints
+) -> tuple[Bools, Ints, Ints]:
+    """What lies between ``wrt`` and the outputs, by which operands, and the partials by these."""
+    smooth = _smooth(program)
+    moving = descendants(program, wrt, smooth)
+    smooth &= moving[program.operand]
+    active = ancestors(program, program.outputs, smooth) & moving
+    edges = positions(smooth & active[program.consumer])
+    return active, edges, _partials(program, recording, edges)
+
+
+def _or_zero(recording: Recording, found: Ints) -> Ints:
+    return np.where(found < 0, recording.constant(0.0), found).astype(np.int32)
 
 
 def _sums(

@@ -224,12 +224,11 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
 
 def values_in(args: Sequence[Any]) -> list[Value]:
     """The Values in arguments."""
-    flats = [flatten(arg, "argument") for arg in args if not _is_of_numbers(arg)]
-    return [x for flat in flats for x in flat.numbers if isinstance(x, Value)]
-
-
-def _is_of_numbers(arg: Any) -> bool:
-    return isinstance(arg, np.ndarray) and arg.dtype != object
+    found: list[Value] = []
+    for arg in args:
+        if not is_array(arg) or arg.dtype == object:
+            found += [x for x in flatten(arg, "argument").numbers if isinstance(x, Value)]
+    return found
 
 
 class Function:

@@ -59,7 +59,9 @@ def to_jax(program: Function) -> Callable[..., Any]:
             else:
                 found = evaluate(lambda op: rows[op.name], operation, slots[operands])
             slots = slots.at[out : out + len(found)].set(found)
-        return _nested(program, slots[plan.same_slots])
+        result, numbers = program.result, slots[plan.same_slots]
+        parts = [numbers[start:stop].reshape(shape or ()) for shape, start, stop in result.parts]
+        return result.flat.nest(parts)
 
     return function
 
@@ -88,12 +90,6 @@ def _checked(leaf: Any, shape: tuple[int, ...] | None, layout: Layout) -> Any:
     number = layout.number_in(leaf) if shape is None else layout.array_in(leaf, shape)
     keeps_its_type = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype in _FLOATS
     return leaf if keeps_its_type else number
-
-
-def _nested(program: Function, numbers: Any) -> Any:
-    layout = program.result
-    leaves = [numbers[start:stop].reshape(shape or ()) for shape, start, stop in layout.parts]
-    return layout.flat.nest(leaves)
 
 
 # --- the chain rule ------------------------------------------------------------------------------
