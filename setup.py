@@ -17,7 +17,13 @@ JOBS = int(os.environ.get("AUTOGRAD_BP_JOBS", os.cpu_count() or 1))
 # How much each module gains from the compiler's effort. Tracing is calls into Python and looks at
 # memory: with -O1 it takes 2 % more instructions than with -O3, and a third of the time to compile.
 # Those that take longest come first, so that no core waits for one of them at the end.
-EFFORT = {"value": "-O3", "tape": "-O2", "program.simplify": "-O1", "program.record": "-O1"}
+EFFORT = {
+    "value": "-O3",
+    "tape": "-O2",
+    "program.simplify": "-O1",
+    "program.record": "-O1",
+    "nary": "-O3",
+}
 
 
 def write_headers() -> None:
@@ -46,9 +52,12 @@ def flags(*own: str) -> list[str]:
     if os.name == "nt":
         return []
     # Python's own flags ask for the debugger's symbols: a third of the time, most of the size.
-    wanted = "-g" in os.environ.get("CFLAGS", "").split()
+    wanted = os.environ.get("CFLAGS", "").split()
+    symbols = [] if "-g" in wanted else ["-g0"]
+    if any(flag.startswith("-O") for flag in wanted):  # that counts which comes last
+        own = tuple(flag for flag in own if not flag.startswith("-O"))
     # Else any change of the code moves loops over the lines of the cache: up to 4 % of time.
-    return [*own, "-falign-loops=64", *([] if wanted else ["-g0"])]
+    return [*own, "-falign-loops=64", *symbols]
 
 
 def kernel() -> Extension:

@@ -45,3 +45,8 @@ cdef class Value:
     cdef Value _a
     cdef Value _b
     cdef _Details _details
+
+# What `nary.py` makes its nodes with.
+cdef _Details _new_details(Py_ssize_t n)
+cdef Value _node_of_many(short code, double data, _Details details, object bias)
+cdef double _data(object x, str name)

@@ -19,7 +19,8 @@ from typing import Any
 from autograd_bp import Value
 from autograd_bp.files import write_whole
 from autograd_bp.ops import CODES, CONSTANTS, TABLE
-from nn.modules import ACTIVATIONS, MLP, package
+from nn.checks import package
+from nn.modules import ACTIVATIONS, MLP
 
 __all__ = ["from_torch", "to_onnx", "to_torch"]
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SCALAR, expressions, name_of, operations_of, special_points
+from strategies import engine as compiled
 
 import autograd_bp
-from autograd_bp import value as compiled
 
 pytestmark = pytest.mark.skipif(
     not autograd_bp.compiled, reason="the engine in use is not compiled, so there is only one"

@@ -1,5 +1,6 @@
 """The C that programs are written as: it compiles clean and gives the same numbers."""
 
+import itertools
 import math
 import re
 import runpy
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograd_bp import dot, logsumexp, mean, norm, where
+import autograd_bp as ab
+from autograd_bp import dot, grad, logsumexp, mean, norm, where
 from autograd_bp.ops import TABLE
 from autograd_bp.program import trace
 from autograd_bp.program.c_names import is_reserved
@@ -313,6 +315,65 @@ def test_every_row_in_floats_at_small_and_large_numbers(tmp_path):
         np.testing.assert_allclose(value, program.value(x), rtol=1e-5, atol=1e-37)
         _, gradient = run(tmp_path, gradients, (x,), "float32")
         np.testing.assert_allclose(gradient, gradients.value_and_grad(x)[1], rtol=1e-4, atol=1e-37)
+
+
+FAR = [1000.0, -1000.0, 100.0, -100.0, 87.0, -87.0, 30.0, -30.0, 0.0]
+
+
+@needs_compiler
+def test_every_row_in_floats_far_out(tmp_path):
+    """What is a number, infinite or NaN in doubles is so in floats, as far as they have it."""
+    rows = [op for op in TABLE if len(op.operands) in (1, 2) and not op.is_nary]
+    rows = [op for op in rows if op.name not in ("lgamma", "polygamma", "attach")]
+    cases = [(op, *at) for op in rows for at in itertools.product(FAR, repeat=len(op.operands))]
+
+    def f(x):
+        operands = iter(x)
+        return [apply(op.name, *itertools.islice(operands, len(at))) for op, *at in cases]
+
+    flat = [x for _, *at in cases for x in at]
+    program = trace(f, [0.5] * len(flat))
+    value, _ = run(tmp_path, program, (flat,), "float32", grad=False)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.array(flat, np.float32).tolist()
+        expected = np.array(program.value(rounded), np.float32)
+    where_it_differs = [
+        (op.name, at, x, y)
+        for (op, *at), x, y in zip(cases, value, expected, strict=True)
+        if not np.isclose(x, y, rtol=2e-5, atol=1e-37, equal_nan=True)
+    ]
+    assert not where_it_differs
+
+
+@needs_compiler
+def test_activations_in_floats_far_out_as_jax(tmp_path):
+    jax = pytest.importorskip("jax")
+    where = jax.numpy.where
+    theirs = {
+        "sigmoid": jax.nn.sigmoid,
+        "softplus": jax.nn.softplus,
+        "silu": jax.nn.silu,
+        # The slope of JAX's own is expm1(x) + 1: at -30 no bit of it is left.
+        "elu": lambda x: where(x > 0, x, jax.numpy.exp(where(x > 0, 0.0, x)) - 1.0),
+        "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+        "logsigmoid": jax.nn.log_sigmoid,
+        "tanh": jax.numpy.tanh,
+        "relu": jax.nn.relu,
+        "exp": jax.numpy.exp,
+        "log1p": jax.numpy.log1p,
+        "atan": jax.numpy.arctan,
+    }
+
+    def f(x):
+        ours = [getattr(ab, name) for name in theirs]
+        return [[g(xi) for xi in x] for h in ours for g in (h, grad(h))]
+
+    value, _ = run(tmp_path, trace(f, [0.5] * len(FAR)), (FAR,), "float32", grad=False)
+    x = jax.numpy.array(FAR, "float32")
+    expected = [row for g in theirs.values() for row in (g(x), jax.vmap(jax.grad(g))(x))]
+    assert {row.dtype for row in expected} == {np.dtype("float32")}
+    got = value.reshape(-1, len(FAR))
+    np.testing.assert_allclose(got, np.array(expected), rtol=2e-5, atol=1e-37)
 
 
 def test_errors(tmp_path):

@@ -17,6 +17,13 @@ jax = pytest.importorskip("jax")
 jnp = jax.numpy
 jax.config.update("jax_enable_x64", True)
 
+pytestmark = pytest.mark.one_engine
+
+
+def some_slow(parameters, quick):
+    """Each takes JAX a second to compile: `make test` has those that ``quick`` says."""
+    return [p if quick(p) else pytest.param(p, marks=pytest.mark.slow) for p in parameters]
+
 
 def test_as_the_program():
     def f(p, x):
@@ -78,9 +85,8 @@ def derivatives(function, direction):
 
     def of(row):
         x = list(row)
-        value, gradient = jax.value_and_grad(function)(x)
-        tangent = jax.jvp(function, (x,), (direction,))[1]
-        second = jax.jvp(jax.grad(function), (x,), (direction,))[1]
+        with_gradient = jax.value_and_grad(function)
+        (value, gradient), (tangent, second) = jax.jvp(with_gradient, (x,), (direction,))
         return value, jnp.stack(gradient), tangent, jnp.stack(second)
 
     return of
@@ -111,10 +117,12 @@ def test_rows(op):
     rtol = 1e-9 if op.name in ("polygamma", "lgamma") else 1e-12
     for got, expected in zip(found, (value, gradient, tangent), strict=False):
         assert_like(got, expected, rtol, 1e-300)
-    assert_like(np.where(np.isnan(second), np.nan, found[3]), second, rtol, 1e-300)
+    # XLA takes 1/1.7e308 for 0 as well, and with it goes b·y/a, the derivative of aᵇ.
+    kept = ~((abs(X[:, 0]) > 4e307) & np.isfinite(X[:, 0])) | (op.name != "**")
+    assert_like(found[3][kept], second[kept], rtol, 1e-300)
 
 
-@pytest.mark.parametrize("op", ROWS, ids=name_of)
+@pytest.mark.parametrize("op", some_slow(ROWS, lambda op: op in ROWS[::5]), ids=name_of)
 def test_rows_in_single_precision(op):
     program, _ = program_of(op)
     n = program.arguments[0].size
@@ -162,7 +170,7 @@ AT = {  # a function, a point, its derivative and its second derivative there
 }
 
 
-@pytest.mark.parametrize("name", AT)
+@pytest.mark.parametrize("name", some_slow(AT, lambda name: "00.0" not in name or "elu" in name))
 def test_the_tables_derivatives_in_each_of_jaxs_transformations(name):
     f, x, slope, second = AT[name]
     slope = polygamma(3, x) if name == "polygamma" else slope
@@ -217,7 +225,11 @@ def test_third_derivatives():
     assert float(third(0.3)) == pytest.approx(s * (1 - s) * (1 - 6 * s + 6 * s * s), rel=1e-12)
 
 
-def test_whole_networks():
+@pytest.mark.parametrize(
+    "hessian",
+    some_slow([jax.hessian, lambda f: jax.jacrev(jax.jacrev(f))], lambda h: h is jax.hessian),
+)
+def test_whole_networks(hessian):
     model = MLP(3, [4, 2], activation=["gelu", "linear"], seed=0)
 
     def cost(p, x):
@@ -233,9 +245,8 @@ def test_whole_networks():
     np.testing.assert_allclose(jax.grad(function)(p, x), gradient, rtol=1e-10)
     direction = np.linspace(-1, 1, len(p))
     expected = program.hvp(p.tolist(), x, tangent=direction.tolist())
-    for hessian in (jax.hessian, lambda f: jax.jacrev(jax.jacrev(f))):
-        found = jax.jit(hessian(function))(p, x) @ direction
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    found = jax.jit(hessian(function))(p, x) @ direction
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     X = np.stack([x, -x, 2 * x])
     lanes = jax.vmap(jax.value_and_grad(function), in_axes=(None, 0))(p, X)
     mapped = program.map(p.tolist(), X, grad=True)

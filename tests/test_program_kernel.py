@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autograd_bp.copies import restore
 from autograd_bp.ops import TABLE
 from autograd_bp.program import lanes, run, trace
 from autograd_bp.program.plan import Plan
-from autograd_bp.value import apply, restore
+from autograd_bp.value import apply
 
 pytestmark = pytest.mark.skipif(
     not run.compiled, reason="the kernel is not compiled here, or AUTOGRAD_BP_INTERPRETED=1"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
+from autograd_bp.context import is_tracing
 from autograd_bp.program.arguments import Given, Same, Static
 from autograd_bp.program.program import MISFITS, Program
 from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import are_constants
 from autograd_bp.trees import positions
-from autograd_bp.value import is_tracing
 
 __all__ = ["Jitted", "jit"]
 
@@ -68,9 +67,11 @@ class Jitted:
         self._options = optimize, cache_size, static_argnums, static_argnames
         self._static = Static(f, static_argnums, static_argnames)
         self._owner: Same | None = None  # the object, of a method
-        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        # No lock, which a fork, or a signal's handler that calls f, could find held for ever. Each
+        # access is one step; a program has with it when it was last used.
+        self._programs: dict[Any, tuple[Program, list[int]]] = {}
+        self._clock = itertools.count()
         self._is_new_each_time = False  # as it stands on what a trace around it computed
-        self._lock = threading.Lock()
         update_wrapper(self, f, updated=())  # not the fields of another one
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -117,22 +118,24 @@ class Jitted:
         return Given(self._f, self._owner, args, kwargs, self._static, by_identity)
 
     def _program(self, call: Given) -> Program:
-        with self._lock:
-            found = self._programs.get(call.key)
-            if found is not None:
-                self._programs.move_to_end(call.key)
-                return found
+        found = self._programs.get(call.key)
+        if found is not None:
+            found[1][0] = next(self._clock)
+            return found[0]
         optimize, cache_size, *_ = self._options
         program = traced(*call.example(), optimize, captures=True)
         program.name = name_of(self._f)
         if are_constants(program.captured):  # the next call takes the same
-            with self._lock:
-                self._programs[call.key] = program
-                while len(self._programs) > cache_size:
-                    self._programs.popitem(last=False)
+            self._programs[call.key] = program, [next(self._clock)]
+            for key, _ in self._by_use()[:-cache_size]:
+                self._programs.pop(key, None)
         else:
             self._is_new_each_time = True
         return program
+
+    def _by_use(self) -> list[tuple[Any, Program]]:
+        entries = sorted(self._programs.items(), key=lambda entry: entry[1][1])
+        return [(key, program) for key, (program, _) in entries]
 
     def __get__(self, instance: Any, owner: type | None = None) -> Jitted:
         """The method of an object: it shares the cache, in which the object has its programs."""
@@ -166,10 +169,8 @@ class Jitted:
     @property
     def programs(self) -> list[Program]:
         """The programs in the cache."""
-        with self._lock:
-            return list(self._programs.values())
+        return [program for _, program in self._by_use()]
 
     def clear(self) -> None:
         """Forget all programs."""
-        with self._lock:
-            self._programs.clear()
+        self._programs.clear()

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp import value
+from autograd_bp import nary, value
+from autograd_bp.adjoint import everywhere
+from autograd_bp.context import is_recording
+from autograd_bp.copies import restore
 from autograd_bp.custom import Rule
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.program import derive, run
 from autograd_bp.program.instructions import Instructions
 from autograd_bp.program.signature import Function, Layout
-from autograd_bp.transforms import everywhere
-from autograd_bp.value import Number, Value, is_recording, is_symbolic, peek, restore
+from autograd_bp.value import Number, Value, is_symbolic, peek
 
 __all__ = ["as_graph", "on_values", "replay"]
 
@@ -126,7 +128,7 @@ def _on_nodes(op: Op) -> Callable[..., Number]:
     if op.name == "carry_dot":  # no function for users
         return _carry_dot
     if op.is_nary:
-        function = getattr(value, op.name)
+        function = getattr(nary, op.name)
         return lambda *operands: function(*grouped(op, operands))
     return partial(value.apply, op.name)
 
@@ -134,7 +136,7 @@ def _on_nodes(op: Op) -> Callable[..., Number]:
 def _carry_dot(*operands: Number) -> Number:
     w, x, bias = grouped(TABLE[CODES["carry_dot"]], operands)
     products = [value.apply("carry", *pair) for pair in zip(w, x, strict=True)]
-    total: Number = value.sum_of([*products, bias])
+    total: Number = nary.sum_of([*products, bias])
     return total
 
 

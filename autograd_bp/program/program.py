@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_bp.nary import mean, sum_of
 from autograd_bp.ops import TABLE
 from autograd_bp.program import derive, run
 from autograd_bp.program.instructions import Floats
@@ -17,7 +18,7 @@ from autograd_bp.program.signature import Function, HoldsValues, values_in
 from autograd_bp.text import printable
 from autograd_bp.transforms import are_final
 from autograd_bp.trees import whole, without_nodes
-from autograd_bp.value import Number, Value, mean, sum_of
+from autograd_bp.value import Number, Value
 
 if TYPE_CHECKING:
     import graphviz
@@ -296,7 +297,7 @@ class Program(Function):
         >>> "sin" in trace(lambda x, y: (x * y).sin(), 2.0, 3.0).draw(0.5, 1.0).source
         True
         """
-        from autograd_bp.draw import draw
+        from autograd_bp.pictures.draw import draw
 
         self.matching(args)
         results = as_graph(self, args)

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from autograd_bp import gradients, jvp, sum_of
+from autograd_bp.copies import restore
+from autograd_bp.nary import dot, logsumexp, mean, norm
 from autograd_bp.ops import IEEE, grouped
 from autograd_bp.program import trace
-from autograd_bp.value import Value, apply, dot, logsumexp, mean, norm, restore
+from autograd_bp.value import Value, apply
 
 from .cases import ROWS
 
