@@ -126,8 +126,8 @@ def mapped_in_threads():
 
 
 def planned():
-    for key in [key for key in MODEL._derived if key[0] != "gradient"]:
-        del MODEL._derived[key]
+    for key in [key for key in MODEL.derived if key[0] != "gradient"]:
+        del MODEL.derived[key]
     return MODEL.value(POINT), MODEL.map(LANES, threads=2)
 
 

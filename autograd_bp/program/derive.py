@@ -49,6 +49,9 @@ def gradient(function: F, argnums: int | Sequence[int] = 0) -> F:
     """The function of ``(value, gradient)``."""
     if type(argnums) is not int:
         argnums = argument_positions(argnums, len(function.arguments), "arguments of the program")
+    found: F | None = function.derived.get(("gradient", argnums))  # before all else: often called
+    if found is not None:
+        return found
     return function.once(("gradient", argnums), lambda: _gradient(function, argnums))
 
 

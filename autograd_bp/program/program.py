@@ -80,17 +80,21 @@ class Program(Function):
         return self._applied(self.operands(args))
 
     def _on_numbers(self, args: tuple[Any, ...]) -> Any:
-        return self.result.nest(run.row(self, self._read(args)))
+        return self.result.nest(self._row(args))
 
-    def _read(self, args: tuple[Any, ...]) -> Floats:
-        """What the inputs are; raises `HoldsValues` where one is a Value."""
-        row = np.empty(len(self.instructions.inputs))
+    def _row(self, args: tuple[Any, ...]) -> Floats:
+        """The numbers of the result; raises `HoldsValues` where an argument holds a Value."""
+        plan = run.plan_of(self)
+        slots = plan.take_slots()
         start = len(self.captured)
         for i, x in enumerate(self.captured):
-            row[i] = x.data
+            slots[i] = x.data
         for layout, arg in zip(self.matching(args), args, strict=True):
-            layout.read(arg, row[start : start + layout.size])
+            layout.read(arg, slots[start : start + layout.size])
             start += layout.size
+        run.run_slots(plan, slots)
+        row: Floats = slots[plan.same_slots]
+        plan.give_back(slots)
         return row
 
     def _applied(self, operands: Sequence[Number]) -> Any:
@@ -124,7 +128,7 @@ class Program(Function):
             return None
         try:
             both = self.with_gradient(argnums)
-            row = run.row(both, self._read(args))
+            row = both._row(args)
         except MISFITS:
             return None  # there it is said what is wrong
         row[1:] += 0.0  # what adds up gradients begins with 0.0, so there is no -0.0

@@ -51,13 +51,14 @@ def plan_of(
     function: Function, are_lanes: tuple[bool, ...] | None = None, reduce: bool = False
 ) -> Plan:
     """How to run a function, some of whose arguments are lanes; made once."""
-
-    def make() -> Plan:
+    key = are_lanes, reduce
+    plan: Plan | None = function.derived.get(key)
+    if plan is None:
         sizes = [len(function.captured), *(layout.size for layout in function.arguments)]
         choice = False, *(are_lanes or (False,) * len(function.arguments))
-        return Plan(function.instructions, np.repeat(choice, sizes), reduce)
-
-    return function.once((are_lanes, reduce), make)
+        plan = Plan(function.instructions, np.repeat(choice, sizes), reduce)
+        function.derived[key] = plan
+    return plan
 
 
 def row(function: Function, numbers: Any) -> Floats:

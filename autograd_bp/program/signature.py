@@ -249,12 +249,12 @@ class Function:
         self.optimize = optimize
         self.captured = tuple(captured)
         self.name = name
-        self._derived: dict[Any, Any] = {}
+        self.derived: dict[Any, Any] = {}
         self._check_sizes()
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be made again travels with nobody.
-        return self.frozen().__dict__ | {"_derived": {}}
+        return self.frozen().__dict__ | {"derived": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -286,9 +286,9 @@ class Function:
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """What is made from this one, made at the first call and kept."""
-        found: T | None = self._derived.get(key)
+        found: T | None = self.derived.get(key)
         if found is None:
-            found = self._derived[key] = make()
+            found = self.derived[key] = make()
         return found
 
     def frozen(self: F) -> F:
