@@ -23,6 +23,7 @@ from typing import Any
 from autograd_bp.adjoint import as_node, held_fixed, pull_back, push_forward, seed_of
 from autograd_bp.context import (
     Trace,
+    current,
     derivative_watchers,
     differentiating,
     is_inside,
@@ -144,6 +145,11 @@ def are_constants(leaves: Sequence[Value]) -> bool:
     return not any(id(x) in variables or is_symbolic(x) for x in leaves)
 
 
+def are_final(values: Sequence[Value]) -> bool:
+    """Whether nobody derives further what is computed of these Values, if there are any."""
+    return not values or (not (is_inside() or is_tracing()) and are_constants(values))
+
+
 def _variables(but_in: int = 0) -> set[int]:
     """The variables of the calls that are running, by identity, but for those in one thread."""
     return {id(x) for thread, xs in list(_running.values()) if thread != but_in for x in xs}
@@ -250,9 +256,15 @@ def value_and_grad(
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
     (7.0, [3.0, 1.0])
     """
+    # A compiled function gives both at once where that is what its graph would give, else None.
+    at_once = None if has_aux else getattr(f, "_value_and_grad_of_numbers", None)
 
     @wraps(_function(f))
     def transformed(*args: Any, **kwargs: Any) -> Any:
+        if at_once is not None and not current().entries:
+            found = at_once(args, kwargs, argnums)
+            if found is not None:
+                return found
         call = _Call(f, args, argnums, kwargs)
         result, aux = _with_aux(call.result) if has_aux else (call.result, None)
         y = _one_output(result, "grad")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from autograd_bp.program import compiled, engine
+from autograd_bp.program import compiled, run
 from benchmarks.program_irregular import arm, black_scholes, calls, composed, first_gradient, growth
 from benchmarks.program_mlp import digits, moons
 from benchmarks.program_transformer import transformer
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     limits = module("threadpoolctl")
     if limits:
         limits.threadpool_limits(1)
-    kernel = engine.kernel.available()[-1] if compiled else "absent: NumPy runs the programs"
+    kernel = run.kernel.available()[-1] if compiled else "absent: NumPy runs the programs"
     print(f"\n## Programs (kernel: {kernel})")
     short = [line for work in WORKS if only in (None, work.__name__) for line in work()]
     print("\nFell short:" if short else "\nEvery ratio was reached.")

@@ -25,7 +25,7 @@ import numpy as np
 import autograd_bp
 from autograd_bp import Value, dot, logsumexp, mean, norm, softmax, sum_of, trace, zero_grad
 from autograd_bp.custom import checkpoint, custom
-from autograd_bp.program import engine
+from autograd_bp.program import run
 from autograd_bp.program.simplify import simplify
 from autograd_bp.tape import Tape
 from autograd_bp.transforms import gradients
@@ -126,7 +126,8 @@ def mapped_in_threads():
 
 
 def planned():
-    MODEL._plans.clear()
+    for key in [key for key in MODEL.derived if key[0] != "gradient"]:
+        del MODEL.derived[key]
     return MODEL.value(POINT), MODEL.map(LANES, threads=2)
 
 
@@ -233,7 +234,7 @@ def check(operation):
 
 def main(name):
     assert autograd_bp.compiled
-    assert engine.compiled
+    assert run.compiled
     warnings.simplefilter("ignore")
     gc.freeze()  # then collecting takes no time
     (operation,) = [

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd_bp import Value, dot, logsumexp, trace, where
-from autograd_bp.program.graph import graph
+from autograd_bp.program.operation import as_graph
 from nn import MLP
 
 numbers = st.floats(-3.0, 3.0)
@@ -20,7 +20,7 @@ def mixture(p, x):
 def test_the_graph_has_the_engines_numbers(p, x):
     leaves = [Value(c) for c in p]
     expected = mixture(leaves, Value(x))
-    (result,) = graph(trace(mixture, [1.0, 2.0, 3.0], 1.0), ([*p], x))
+    (result,) = as_graph(trace(mixture, [1.0, 2.0, 3.0], 1.0), ([*p], x))
     assert result.data == pytest.approx(expected.data, rel=1e-12, abs=1e-12)
 
 
@@ -34,7 +34,7 @@ def test_boxes_bear_the_names_of_inputs_and_labels():
 
 def test_several_results_and_one_that_is_a_constant():
     program = trace(lambda x: [x * 2.0, 5.0, x], 1.0)
-    assert [y.data for y in graph(program, (3.0,))] == [6.0, 5.0, 3.0]
+    assert [y.data for y in as_graph(program, (3.0,))] == [6.0, 5.0, 3.0]
     assert program.draw(3.0).source.count("grad") == 3
 
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from autograd_bp.copies import restore
 from autograd_bp.ops import TABLE
-from autograd_bp.program import engine, lanes, trace
+from autograd_bp.program import lanes, run, trace
 from autograd_bp.program.plan import Plan
 from autograd_bp.value import apply
 
 pytestmark = pytest.mark.skipif(
-    not engine.compiled, reason="the kernel is not compiled here, or AUTOGRAD_BP_INTERPRETED=1"
+    not run.compiled, reason="the kernel is not compiled here, or AUTOGRAD_BP_INTERPRETED=1"
 )
-VERSIONS = engine.kernel.available() if engine.compiled else []
+VERSIONS = run.kernel.available() if run.compiled else []
 EXACT = {
     "exp": mpmath.exp,
     "expm1": mpmath.expm1,
@@ -38,9 +38,9 @@ EXACT = {
 
 @pytest.fixture(params=VERSIONS)
 def version(request):
-    engine.kernel.use(request.param)
+    run.kernel.use(request.param)
     yield request.param
-    engine.kernel.use(VERSIONS[-1])
+    run.kernel.use(VERSIONS[-1])
 
 
 def evaluate(name, x):
@@ -115,7 +115,7 @@ def test_every_row_as_numpy(name, n, seed, count):
     # Python's lgamma, which the fallback asks, has an absolute error near its zeros at 1 and 2.
     atol = 1e-13 if name == "lgamma" else 1e-300
     for version in VERSIONS:
-        engine.kernel.use(version)
+        run.kernel.use(version)
         one = program.value(x[-1].tolist())
         np.testing.assert_allclose(one, expected[0, -1], rtol=1e-12, atol=atol)
         np.testing.assert_allclose(program.map(x), expected[0], rtol=1e-12, atol=atol)
@@ -149,7 +149,7 @@ def test_threads_while_python_runs():
 
 def test_unknown_version():
     with pytest.raises(ValueError, match="no version"):
-        engine.kernel.use("quantum")
+        run.kernel.use("quantum")
 
 
 # --- its memory ----------------------------------------------------------------------------------
@@ -209,11 +209,12 @@ def test_lack_of_memory_is_a_memory_error():
     """It was an abort. Afterwards the program gives the same numbers as before."""
     code = """
     import resource
+    from autograd_bp.program.run import plan_of
     wide = trace(lambda p, x: sum([(p[0] * xi).sin() for xi in x]), [2.0], np.ones(20_000))
     few = np.ones((3, 20_000))
     expected = batch(threads=2)
     wide_expected = wide.value([2.0], few[0])
-    wide._plan((False, True), True)  # what is left to do is the kernel's
+    plan_of(wide, (False, True), True)  # what is left to do is the kernel's
     out = []
     size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from autograd_bp import Value, dot, value_and_grad
 from autograd_bp.ops import CODES
-from autograd_bp.program import engine, lanes, trace
+from autograd_bp.program import lanes, run, trace
 from autograd_bp.program.instructions import positions
 from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
 from autograd_bp.program.products import WORTHWHILE, matrix_products
 
-VERSIONS = engine.kernel.available() if engine.compiled else []
+VERSIONS = run.kernel.available() if run.compiled else []
 sizes = st.integers(1, 20)
 
 
@@ -54,7 +54,7 @@ def results(program, *args):
     lanes.run_slots(plan, slots)
     yield program.result.nest(slots[plan.same_slots])
     for version in VERSIONS:
-        engine.kernel.use(version)
+        run.kernel.use(version)
         yield program.value(*args)
 
 

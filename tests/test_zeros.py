@@ -42,7 +42,7 @@ from autograd_bp import (
     where,
 )
 from autograd_bp.ops import CODES, TABLE
-from autograd_bp.program import engine, jit, trace
+from autograd_bp.program import jit, run, trace
 from autograd_bp.rules import IEEE, RULES, carry
 from autograd_bp.value import apply
 
@@ -222,7 +222,7 @@ def test_the_inputs_of_the_issue():
 # --- matrices ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", engine.kernel.available() if engine.kernel else ["numpy"])
+@pytest.mark.parametrize("kernel", run.kernel.available() if run.kernel else ["numpy"])
 @pytest.mark.parametrize("width", [3, 40])
 @pytest.mark.parametrize("bad", [INF, -INF, NAN])
 def test_a_sample_whose_loss_is_left_out_carries_nothing(kernel, width, bad):
@@ -240,17 +240,17 @@ def test_a_sample_whose_loss_is_left_out_carries_nothing(kernel, width, bad):
         return where(keep > 0, sum(o * o for o in out), 0.0)
 
     program = trace(loss, [w1, w2], x[0], 1.0)
-    if engine.kernel:
-        widest = engine.kernel.available()[-1]
-        engine.kernel.use(kernel)
+    if run.kernel:
+        widest = run.kernel.available()[-1]
+        run.kernel.use(kernel)
     try:
         options = {"reduce": "sum", "grad": True}
         found, true = (program.map([w1, w2], data, keep, **options) for data in (x, without))
         one = program.value_and_grad([w1, w2], x[5], 0.0)[1]
         slopes = program.map([w1, w2], x, keep, grad=True)[1]
     finally:
-        if engine.kernel:
-            engine.kernel.use(widest)
+        if run.kernel:
+            run.kernel.use(widest)
     for part, expected in zip(found[1], true[1], strict=True):
         np.testing.assert_allclose(part, expected, rtol=1e-12)
     assert all((part == 0.0).all() for part in one)

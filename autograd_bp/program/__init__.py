@@ -21,10 +21,10 @@ except ImportError as error:
         "pip install 'autograd-bp[program]'"
     ) from None
 
-from autograd_bp.program.engine import compiled
 from autograd_bp.program.indexing import gather, one_hot, take
 from autograd_bp.program.jitted import Jitted, jit
 from autograd_bp.program.program import Program
+from autograd_bp.program.run import compiled
 from autograd_bp.program.trace import trace
 
 __all__ = ["Jitted", "Program", "compiled", "gather", "jit", "one_hot", "take", "trace"]

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import optree
 
-from autograd_bp.program.layout import values_in, without_values
-from autograd_bp.program.program import all_leaves
+from autograd_bp.program.signature import values_in
 from autograd_bp.program.trace import parameters
-from autograd_bp.trees import is_array, number, positions, whole
+from autograd_bp.transforms import are_final
+from autograd_bp.trees import is_array, number, positions, whole, without_nodes
 from autograd_bp.value import Number, Value
 
 __all__ = ["Given", "Same", "Static"]
 
 STATIC = (type(None), bool, np.bool_, str, bytes, Enum)  # the leaves that f sees as they are
 QUICK = {float, Value}
+PLAIN = {float, int}
 
 
 class Same:
@@ -71,16 +72,27 @@ class Given:
             fixed = None
         tree: Any = args, kwargs
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
-        kinds = [None if type(x) in QUICK else _kind(x) for x in leaves]
-        self.leaves: list[Number] | None = None
-        if kinds.count(None) == len(kinds):
-            self.leaves = [x if type(x) in QUICK else number(x, "arguments") for x in leaves]
-        self.key: Any = owner, fixed, spec, tuple(kinds)
+        self._types, self._leaves = set(map(type, leaves)), leaves
+        kinds: Sequence[Any] = (None,) * len(leaves)
+        self.leaves: list[Number] | None = leaves
+        if not self._types <= QUICK:
+            kinds = tuple([_kind(x) for x in leaves])
+            is_dynamic = kinds.count(None) == len(kinds)
+            self.leaves = [number(x, "arguments") for x in leaves] if is_dynamic else None
+        self.key: Any = owner, fixed, spec, kinds
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
-        self._identical = bool(values) and all_leaves(values)
+        self._identical = bool(values) and are_final(values)
         if self._identical:
             self.key = self.key, tuple([Same(x) for x in values])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the arguments hold numbers and arrays of floats, and nothing else."""
+        return not self._static and (
+            self._types <= PLAIN
+            or all(type(x) in PLAIN or (is_array(x) and x.dtype == float) for x in self._leaves)
+        )
 
     @cached_property
     def _parts(self) -> list[_Part]:
@@ -107,7 +119,7 @@ class Given:
             named = {p.name: x for p, x in zip(parts, built, strict=True) if p.keyword}
             return f(*[x for p, x in zip(parts, built, strict=True) if not p.keyword], **named)
 
-        examples = self.dynamic if self._identical else without_values(self.dynamic)
+        examples = self.dynamic if self._identical else without_nodes(self.dynamic)
         return function, examples, [part.name for part in parts if part.is_dynamic]
 
     def positions(self, argnums: int | Sequence[int]) -> Any:

@@ -13,20 +13,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from autograd_bp.files import write_whole
 from autograd_bp.languages import IN_C, C, calls, literal, row_function
-from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.ops import CODES, TABLE, Op
 from autograd_bp.program.c_names import free_name, is_reserved
-from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
+from autograd_bp.program.derive import gradient
+from autograd_bp.program.instructions import columns_of
+from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.signature import Function
 from autograd_bp.special import HEADER
 from autograd_bp.text import printable
-
-if TYPE_CHECKING:
-    from autograd_bp.program.program import Program
 
 __all__ = ["write_c"]
 
@@ -36,7 +36,7 @@ UNSAID = re.compile(r'["\\\x00-\x1f\x7f]|\?\?[=/\'()!<>-]')
 """What a file's name may not have in an #include: what ends it, escapes, and trigraphs."""
 
 
-def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: str) -> None:
+def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: str) -> None:
     """What `Program.to_c` does."""
     if not name.isidentifier() or not name.isascii() or is_reserved(name):
         raise ValueError(
@@ -56,7 +56,7 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
     real = TYPES[dtype]
     functions = [(name, program, ["result"])]
     if program.result.size == 1:
-        functions.append((f"{name}_grad", program.with_gradient(0), ["result", "gradient"]))
+        functions.append((f"{name}_grad", gradient(program), ["result", "gradient"]))
     plans = [
         Plan(p.instructions, np.zeros(len(p.instructions.inputs), bool), small=1)
         for _, p, _ in functions
@@ -66,8 +66,7 @@ def write_c(program: Program, path: str | os.PathLike[str], name: str, dtype: st
         _Function(function, p, plan, places, results, real)
         for (function, p, results), plan in zip(functions, plans, strict=True)
     ]
-    codes = {int(c) for plan in plans for c in plan.slot_steps[:, 0]}
-    codes -= {PRODUCT, CARRYING[PRODUCT]}
+    codes = {step.operation for plan in plans for step in plan.in_slots} - {PRODUCT}
     rows = "\n".join(_row_functions(codes))
     if real == "float":
         rows = _in_single_precision(rows)
@@ -115,7 +114,7 @@ def _comment(text: str) -> str:
     return printable(text).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
 
 
-def _header(name: str, parts: list[_Function], program: Program, names: list[str]) -> str:
+def _header(name: str, parts: list[_Function], program: Function, names: list[str]) -> str:
     guard = f"{name.upper()}_H"
     sizes = "\n".join(
         f"   {n}: {layout.size}" + (f", for {_comment(layout.name)}" if n != layout.name else "")
@@ -145,7 +144,7 @@ class _Function:
     def __init__(
         self,
         name: str,
-        program: Program,
+        program: Function,
         plan: Plan,
         arguments: Sequence[str],
         results: Sequence[str],
@@ -161,10 +160,10 @@ class _Function:
         self._tables: list[Any] = []
         self._length = 0
         self._powers: dict[int, list[int]] = {}  # of each power's slot, where a and b are
-        for code, n, _, out, args, _ in plan.slot_steps.tolist():
-            if code == CODES["**"]:
-                operands = plan.indices[args : args + 2 * n].reshape(2, n).T.tolist()
-                self._powers |= dict(zip(range(out, out + n), operands, strict=True))
+        for step in plan.in_slots:
+            if step.operation == CODES["**"]:
+                slots = range(step.out, step.out + step.n)
+                self._powers |= dict(zip(slots, step.operands.tolist(), strict=True))
 
     def prototype(self) -> str:
         parameters = [f"const {self.real} *{name}" for name in self.arguments]
@@ -186,8 +185,7 @@ class _Function:
 
     @property
     def _computed(self) -> int:
-        steps = self.plan.slot_steps
-        return int(steps[:, 3].min()) if len(steps) else len(self.plan.slots)
+        return min([step.out for step in self.plan.in_slots], default=len(self.plan.slots))
 
     def _statements(self) -> Iterator[str]:
         start = 0
@@ -198,13 +196,13 @@ class _Function:
             yield f"    for (int i = 0; i < {self._computed - start}; i++) " + (
                 f"v[{start} + i] = constant[i];"
             )
-        for code, n, k, out, args, m in self.plan.slot_steps.tolist():
-            if code in (PRODUCT, CARRYING[PRODUCT]):
-                yield from self._product(code, n, m, k, out, args)
-            elif self.real == "float" and TABLE[code].name == "*":
-                yield from self._float_products(n, out, args)
+        for step in self.plan.in_slots:
+            if step.operation == PRODUCT:
+                yield from self._product(step.carries, step.out, *step.operands)
+            elif self.real == "float" and step.operation == CODES["*"]:
+                yield from self._float_products(step.operands.tolist(), step.out)
             else:
-                yield from self._loop(TABLE[code], n, k, out, args)
+                yield from self._loop(TABLE[step.operation], step.operands, step.out)
         begin = 0
         sizes = [self.program.result.size]
         if len(self.results) == 2:
@@ -214,17 +212,14 @@ class _Function:
             yield f"    for (int i = 0; i < {size}; i++) {name}[i] = {at};"
             begin += size
 
-    def _loop(self, op: Op, n: int, k: int, out: int, args: int) -> Iterator[str]:
-        count = len(grouped_positions(op, k))
-        which = self.plan.indices[args : args + n * count].reshape(count, n).T
-        columns = grouped(op, list(which.T))
+    def _loop(self, op: Op, rows: Any, out: int) -> Iterator[str]:
+        n, count = rows.shape
+        columns = columns_of(op, count)
+        k = columns[0].stop  # of sequences, which come first
         names = {"n": f"{k}.0"}
-        for operand, column in zip(op.operands, columns, strict=True):
-            grid = np.stack(column, axis=1) if isinstance(column, list) and column else None
-            if operand.endswith("*"):
-                names[operand[:-1]] = "0" if grid is None else self._address(grid)
-            else:
-                names[operand] = self._address(np.asarray(column)[:, None])
+        for operand, span in zip(op.operands, columns, strict=True):
+            grid = rows[:, span]
+            names[operand.rstrip("*")] = self._address(grid) if grid.size else "0"
         result = f"v[{out} + i]"
         if not op.is_nary:
             if op.name in FUNCTIONS:
@@ -247,13 +242,12 @@ class _Function:
         yield f"        {result} = {value};"
         yield "    }"
 
-    def _float_products(self, n: int, out: int, args: int) -> Iterator[str]:
+    def _float_products(self, factors: list[list[int]], out: int) -> Iterator[str]:
         """Products p·q of floats, in doubles where a factor is a power.
 
         That of the derivative b·aᵇ⁻¹ may be beyond all floats where the product is not: 0·inf
         would be NaN. So such a power is computed again.
         """
-        factors = self.plan.indices[args : args + 2 * n].reshape(2, n).T.tolist()
         begin = 0
         for which, run in groupby(
             factors, key=lambda pq: (pq[0] in self._powers, pq[1] in self._powers)
@@ -271,14 +265,13 @@ class _Function:
             yield (f"    for (int i = 0; i < {len(rows)}; i++) v[{out + begin} + i] = {value};")
             begin += len(rows)
 
-    def _product(self, code: int, n: int, m: int, k: int, out: int, args: int) -> Iterator[str]:
-        which = self.plan.indices[args : args + (n + m) * k + n * m]
-        p = self._address(which[: n * k].reshape(n, k), "i", "l")
-        q = self._address(which[n * k : (n + m) * k].reshape(k, m), "l", "j")
-        bias = self._address(which[(n + m) * k :].reshape(n, m))
+    def _product(self, carries: bool, out: int, *tables: Any) -> Iterator[str]:
+        (n, k), (_, m), _ = [table.shape for table in tables]
+        indices = ("i", "l"), ("l", "j"), ("i", "j")
+        p, q, bias = [self._address(x, *ij) for x, ij in zip(tables, indices, strict=True)]
         yield f"    for (int i = 0; i < {n}; i++) for (int j = 0; j < {m}; j++) {{ /* P·Qᵀ + B */"
         yield "        real sum = 0.0;"
-        test = "" if code == PRODUCT else f"if ({p} != 0 && {q} != 0) "
+        test = f"if ({p} != 0 && {q} != 0) " if carries else ""
         yield f"        for (int l = 0; l < {k}; l++) {test}sum += {p} * {q};"
         yield f"        v[{out} + {m} * i + j] = {bias} + sum;"
         yield "    }"
@@ -298,11 +291,6 @@ class _Function:
         self._length += grid.size
         column = f" + {j}" if k > 1 else ""
         return f"v[index[{begin} + {k} * {i}{column}]]"
-
-
-def grouped_positions(op: Op, k: int) -> list[int]:
-    """A number for each operand of an operation whose sequences have k elements."""
-    return [i for name in op.operands for i in range(k if name.endswith("*") else 1)]
 
 
 def _table(kind: str, name: str, entries: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Derivatives of instructions, which are instructions again.
+"""Derivatives of a `Function`, which are functions again: instructions made from instructions.
 
 The partial derivatives of one operation are written for all of its instructions at once, by
 the expression in the table. What is left of the chain rule is one sum of products for each
@@ -13,44 +13,136 @@ factors are 1: `simplify` clears them away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from autograd_bp.ops import CODES, TABLE
 from autograd_bp.program.instructions import (
     Bools,
-    Builder,
     Instructions,
     Ints,
-    Slots,
+    columns_of,
     grouped_by,
     offsets,
     positions,
     split_at,
 )
+from autograd_bp.program.record import Recording, ancestors, descendants
+from autograd_bp.program.signature import F, Layout
+from autograd_bp.program.simplify import simplify
 from autograd_bp.reading import ArrayReading
+from autograd_bp.trees import positions as argument_positions
 
-__all__ = ["pull_back", "push_forward"]
+__all__ = ["gradient", "hvp", "jacobian"]
 
 CARRY_DOT = CODES["carry_dot"]
 
 
+# --- functions ------------------------------------------------------------------------------------
+
+
+def gradient(function: F, argnums: int | Sequence[int] = 0) -> F:
+    """The function of ``(value, gradient)``."""
+    if type(argnums) is not int:
+        argnums = argument_positions(argnums, len(function.arguments), "arguments of the program")
+    found: F | None = function.derived.get(("gradient", argnums))  # before all else: often called
+    if found is not None:
+        return found
+    return function.once(("gradient", argnums), lambda: _gradient(function, argnums))
+
+
+def _gradient(function: F, argnums: int | Sequence[int]) -> F:
+    if function.result.size != 1:
+        raise TypeError(
+            "value_and_grad needs a function that returns one number; this one returns "
+            f"{function.result.size}. Use jacobian for several."
+        )
+    program = function.instructions
+    several = [argnums] if isinstance(argnums, int) else list(argnums)
+    trees = [_zeros(function.arguments[function.position(i)]) for i in several]
+    inputs = np.concatenate([program.inputs[:0], *map(function.inputs_of, several)])
+    recording = Recording(program)
+    grads = pull_back(program, recording, [recording.constant(1.0)], inputs)
+    grad = trees[0] if isinstance(argnums, int) else tuple(trees)
+    return _derived(function, program, recording, [*program.outputs, *grads], (0.0, grad))
+
+
+def jacobian(function: F, argnums: int = 0) -> F:
+    """The function of the matrix ∂result/∂argument, by whichever mode takes fewer sweeps."""
+    at = function.position(argnums)
+    return function.once(("jacobian", at), lambda: _jacobian(function, at))
+
+
+def _jacobian(function: F, argnums: int) -> F:
+    program, inputs = function.instructions, function.inputs_of(argnums)
+    n, m = len(inputs), function.result.size
+    recording = Recording(program)
+    rows = []
+    for i in range(min(n, m)):
+        seeds = [recording.constant(float(i == j)) for j in range(min(n, m))]
+        sweep = pull_back if m <= n else push_forward
+        rows.append(sweep(program, recording, seeds, inputs))
+    matrix = np.array(rows) if m <= n else np.array(rows).T
+    return _derived(function, program, recording, matrix.ravel(), np.zeros((m, n)))
+
+
+def hvp(function: F, argnums: int = 0) -> F:
+    """The function of Hessian times tangent; the tangent is one more argument, the last."""
+    at = function.position(argnums)
+    return function.once(("hvp", at), lambda: _hvp(function, at))
+
+
+def _hvp(function: F, argnums: int) -> F:
+    first = gradient(function, argnums)
+    inputs = first.inputs_of(argnums)
+    of_gradient = first.instructions.outputs[function.result.size :]
+    program = replace(first.instructions, outputs=of_gradient)
+    recording = Recording(program)
+    tangents = [recording.input() for _ in inputs]
+    moved = push_forward(program, recording, tangents, inputs)
+    tree = _zeros(function.arguments[argnums])
+    return _derived(function, program, recording, moved, tree, tangents)
+
+
+def _zeros(layout: Layout) -> Any:
+    return layout.nest(np.zeros(layout.size))
+
+
+def _derived(
+    function: F,
+    program: Instructions,
+    recording: Recording,
+    outputs: Any,
+    result: Any,
+    tangents: Sequence[int] | None = None,
+) -> F:
+    """The function of what was written, with an argument more for tangents, if they are given."""
+    arguments = function.arguments
+    if tangents is not None:
+        arguments = (*arguments, Layout(result, "tangent"))
+    inputs = [*program.inputs, *(tangents or ())]
+    instructions = recording.instructions(inputs, outputs, dict(program.labels))
+    if function.optimize:
+        instructions = simplify(instructions)
+    return function.twin(instructions, arguments, Layout(result, "result"), function.captured)
+
+
+# --- the chain rule ------------------------------------------------------------------------------
+
+
 def pull_back(
-    program: Instructions, builder: Builder, seeds: Sequence[int], wrt: Sequence[int] | Ints
+    program: Instructions, recording: Recording, seeds: Sequence[int], wrt: Sequence[int] | Ints
 ) -> Ints:
     """Write Σ seedⱼ ∂outputⱼ/∂x for each x in ``wrt``: reverse mode. Returns where they stand.
 
-    ``builder`` began with ``program``; seeds are instructions in it, one for each output.
+    ``recording`` began with ``program``; seeds are instructions in it, one for each output.
     """
-    smooth = _smooth(program)
-    moving = program.descendants(wrt, smooth)
-    smooth &= moving[program.operand]
-    active = program.ancestors(program.outputs, smooth) & moving
-    edges = positions(smooth & active[program.consumer])
-    partial = _partials(program, builder, edges)
-    n = len(program)
-    one = builder.constant(1.0)
+    active, edges, partial = _active(program, recording, wrt)
+    n, one = len(program), recording.constant(1.0)
     # A term of the sum for x: the instruction that it comes from (n + j for seed j), its factor.
     # Seeds and consumers are known before what is made from them: from the last to the first.
     target = np.concatenate([program.outputs[::-1], program.operand[edges][::-1]])
@@ -59,37 +151,43 @@ def pull_back(
     factor = np.concatenate([np.full(len(seeds), one, np.int32), partial[::-1]])
     order = np.argsort(-target, kind="stable")
     order = order[active[target[order]]]
-    adjoint = _sums(builder, n, target[order], source[order], factor[order], seeds)
-    zero = builder.constant(0.0)
-    found: Ints = adjoint[np.asarray(wrt, np.int32)]
-    return np.where(found < 0, zero, found).astype(np.int32)
+    adjoint = _sums(recording, n, target[order], source[order], factor[order], seeds)
+    return _or_zero(recording, adjoint[np.asarray(wrt, np.int32)])
 
 
 def push_forward(
-    program: Instructions, builder: Builder, tangents: Sequence[int], wrt: Sequence[int] | Ints
+    program: Instructions, recording: Recording, tangents: Sequence[int], wrt: Sequence[int] | Ints
 ) -> Ints:
     """Write Σ tangentᵢ ∂output/∂xᵢ over ``wrt`` for each output: forward mode."""
-    smooth = _smooth(program)
-    moving = program.descendants(wrt, smooth)
-    smooth &= moving[program.operand]
-    active = program.ancestors(program.outputs, smooth) & moving
-    edges = positions(smooth & active[program.consumer])
-    partial = _partials(program, builder, edges)
-    n = len(program)
-    one = builder.constant(1.0)
+    _, edges, partial = _active(program, recording, wrt)
+    n, one = len(program), recording.constant(1.0)
     given = np.asarray(wrt, np.int32)
     target = np.concatenate([program.consumer[edges], given])
     source = np.concatenate([program.operand[edges], n + np.arange(len(given), dtype=np.int32)])
     factor = np.concatenate([partial, np.full(len(given), one, np.int32)])
     order = np.argsort(target, kind="stable")
-    tangent = _sums(builder, n, target[order], source[order], factor[order], tangents)
-    zero = builder.constant(0.0)
-    found: Ints = tangent[program.outputs]
-    return np.where(found < 0, zero, found).astype(np.int32)
+    tangent = _sums(recording, n, target[order], source[order], factor[order], tangents)
+    return _or_zero(recording, tangent[program.outputs])
+
+
+def _active(
+    program: Instructions, recording: Recording, wrt: Sequence[int] | Ints
+) -> tuple[Bools, Ints, Ints]:
+    """What lies between ``wrt`` and the outputs, by which operands, and the partials by these."""
+    smooth = _smooth(program)
+    moving = descendants(program, wrt, smooth)
+    smooth &= moving[program.operand]
+    active = ancestors(program, program.outputs, smooth) & moving
+    edges = positions(smooth & active[program.consumer])
+    return active, edges, _partials(program, recording, edges)
+
+
+def _or_zero(recording: Recording, found: Ints) -> Ints:
+    return np.where(found < 0, recording.constant(0.0), found).astype(np.int32)
 
 
 def _sums(
-    builder: Builder, n: int, target: Ints, source: Ints, factor: Ints, given: Sequence[int]
+    recording: Recording, n: int, target: Ints, source: Ints, factor: Ints, given: Sequence[int]
 ) -> Ints:
     """Write a `carry_dot` of what was written for the sources with the factors, for each target.
 
@@ -98,9 +196,9 @@ def _sums(
     """
     starts = np.flatnonzero(np.diff(target, prepend=-1) != 0)
     terms = np.diff(starts, append=len(target)).astype(np.int32)
-    bias = builder.constant(-0.0)  # x + -0.0 is x for every x, also for 0.0 and -0.0
+    bias = recording.constant(-0.0)  # x + -0.0 is x for every x, also for 0.0 and -0.0
     where = np.full(n + len(given), -1, np.int32)
-    where[target[starts]] = builder.size + np.arange(len(starts), dtype=np.int32)
+    where[target[starts]] = recording.size + np.arange(len(starts), dtype=np.int32)
     where[n:] = given
     counts = 2 * terms + 1
     first = offsets(counts)
@@ -108,7 +206,7 @@ def _sums(
     at = first[:-1].repeat(terms) + np.arange(len(target)) - starts.repeat(terms)
     operands[at] = where[source]
     operands[at + terms.repeat(terms)] = factor
-    builder.write(np.full(len(starts), CARRY_DOT, np.int16), counts, operands)
+    recording.extend(np.full(len(starts), CARRY_DOT, np.int16), counts, operands)
     return where[:n]
 
 
@@ -123,9 +221,9 @@ def _smooth(program: Instructions) -> Bools:
     return found
 
 
-def _partials(program: Instructions, builder: Builder, edges: Ints) -> Ints:
+def _partials(program: Instructions, recording: Recording, edges: Ints) -> Ints:
     """Write ∂consumer/∂operand for these entries of ``program.operand``."""
-    reading = ArrayReading(builder.arithmetic())
+    reading = ArrayReading(_arithmetic(recording))
     result = np.full(len(program.operand), -1, np.int32)
     wanted = np.zeros(len(program.operand), bool)
     wanted[edges] = True
@@ -137,21 +235,73 @@ def _partials(program: Instructions, builder: Builder, edges: Ints) -> Ints:
         op = TABLE[program.code[which[0]]]
         rows = program.operands_of(which)
         count = rows.shape[1]
-        sequences = sum(name.endswith("*") for name in op.operands)
-        length = (count - len(op.operands) + sequences) // max(sequences, 1)
-        operands: list[Slots] = []
-        columns: list[slice] = []
-        start = 0
-        for name in op.operands:
-            stop = start + (length if name.endswith("*") else 1)
-            columns.append(slice(start, stop))
-            operands.append(Slots(builder, rows[:, start:stop]))
-            start = stop
-        point = [*operands, Slots(builder, which[:, None]), *([float(length)] * op.is_nary)]
+        columns = columns_of(op, count)
+        operands = [Slots(recording, rows[:, span]) for span in columns]
+        length = [float(columns[0].stop)] * op.is_nary  # of its sequences, which come first
+        point = [*operands, Slots(recording, which[:, None]), *length]
         at = program.first[which][:, None] + np.arange(count)
         for rule, span in zip(reading.partials(op), columns, strict=True):
             if wanted[at[:, span]].any():
                 d = rule(*point)
-                ids = d.ids if isinstance(d, Slots) else builder.constant(d)
+                ids = d.ids if isinstance(d, Slots) else recording.constant(float(d))
                 result[at[:, span]] = np.broadcast_to(ids, at[:, span].shape)
     return result[edges]
+
+
+# --- instructions by the table's expressions ------------------------------------------------------
+
+
+def _writes(name: str, turned: bool = False) -> Callable[..., Any]:
+    def method(self: Slots, *others: Any) -> Slots:
+        operands = (*others, self) if turned else (self, *others)
+        return _emit(self.recording, name, *operands)
+
+    return method
+
+
+class Slots:
+    """An array of instructions, with the operators of the table; each writes as many again."""
+
+    __array_ufunc__ = None  # NumPy leaves the operators to this class
+
+    def __init__(self, recording: Recording, ids: Any) -> None:
+        self.recording = recording
+        self.ids: Ints = np.asarray(ids, np.int32)
+
+    __add__, __radd__ = _writes("+"), _writes("+", turned=True)
+    __sub__, __rsub__ = _writes("-"), _writes("-", turned=True)
+    __mul__, __rmul__ = _writes("*"), _writes("*", turned=True)
+    __truediv__, __rtruediv__ = _writes("/"), _writes("/", turned=True)
+    __neg__, __abs__ = _writes("neg"), _writes("abs")
+
+
+def _emit(recording: Recording, name: str, *operands: Any) -> Slots:
+    """An operation of the table on `Slots` and numbers, elementwise."""
+    ids = [x.ids if isinstance(x, Slots) else recording.constant(float(x)) for x in operands]
+    grid = np.broadcast_arrays(*ids)
+    rows = np.stack([x.ravel() for x in grid], axis=1)
+    n, k = rows.shape
+    written = recording.extend(np.full(n, CODES[name]), np.full(n, k), rows.ravel())
+    return Slots(recording, written.reshape(grid[0].shape))
+
+
+def _arithmetic(recording: Recording) -> dict[str, Any]:
+    """What `ArrayReading` needs to write instructions by the table's expressions."""
+    named: dict[str, Any] = {
+        op.name: partial(_emit, recording, op.name)
+        for op in TABLE
+        if op.operands and not op.is_nary
+    }
+
+    def equal(a: Any, b: Any) -> Any:
+        return named["<="](a, b) * named["<="](b, a)
+
+    return named | {
+        "pow": named["**"],
+        "less": named["<"],
+        "less_equal": named["<="],
+        "equal": equal,
+        "unequal": lambda a, b: 1.0 - equal(a, b),
+        "both": named["*"],
+        "either": named["maximum"],
+    }

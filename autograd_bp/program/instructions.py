@@ -1,7 +1,6 @@
 """Instructions: a graph of scalars as arrays, in an order in which operands come before results.
 
-`Instructions` is the finished form, `Builder` the growing one. A builder takes whole arrays of
-instructions at a time (`Slots`), so that writing a million of them costs a few calls of NumPy.
+This is the finished form; how instructions grow, and walks over them, are in `record`.
 """
 
 from __future__ import annotations
@@ -13,24 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_bp.ops import CODES, TABLE
-from autograd_bp.program import record
+from autograd_bp.ops import TABLE, Op, grouped
 
 __all__ = [
-    "Bools", "Builder", "Floats", "Instructions", "Ints", "Slots",
-    "grouped_by", "offsets", "positions", "split_at",
+    "Bools", "Floats", "Instructions", "Ints",
+    "columns_of", "grouped_by", "offsets", "positions", "split_at",
 ]  # fmt: skip
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-FORMAT = 1  # of pickles
+FORMAT = 2  # of pickles
 AGAIN = "Trace the function again, or load it where it was pickled."
 SEQUENCES = np.array([op.sequences for op in TABLE])
 SINGLE = np.array([len(op.operands) for op in TABLE]) - SEQUENCES  # operands besides
-
-COPIES = [CODES["detach"], CODES["attach"]]  # their value is that of their first operand
 
 
 @dataclass(frozen=True)
@@ -145,57 +141,12 @@ class Instructions:
         constant[self.inputs] = False
         return constant
 
-    def descendants(self, of: Any, keep: Bools | None = None) -> Bools:
-        """Which instructions are among these, or made from some by the operands to keep."""
-        mark = np.zeros(len(self), np.int8)
-        mark[of] = 1
-        record.descendants(self.first, self.operand, self._kept(keep), mark)
-        return mark.view(bool)
-
-    def ancestors(self, of: Any, keep: Bools | None = None) -> Bools:
-        """Which instructions are among these, or some are made from by the operands to keep."""
-        mark = np.zeros(len(self), np.int8)
-        mark[of] = 1
-        record.ancestors(self.first, self.operand, self._kept(keep), mark)
-        return mark.view(bool)
-
-    def _kept(self, keep: Bools | None) -> Any:
-        return np.ones(len(self.operand), np.int8) if keep is None else keep.view(np.int8)
-
-    def levels(self) -> Ints:
-        """The length of the longest way from a leaf to each instruction."""
-        level = np.zeros(len(self), np.int32)
-        record.levels(self.first, self.operand, level)
-        return level
-
     def operands_of(self, which: Ints) -> Ints:
         """The operands of instructions that have equally many, a row for each."""
         start = self.first[which]
         count = int(self.first[which[0] + 1] - start[0]) if len(which) else 0
         rows: Ints = self.operand[start[:, None] + np.arange(count, dtype=np.int32)]
         return rows
-
-    def bare(self) -> Instructions:
-        """The same without `detach` and `attach`, which matter to derivatives only."""
-        copies = positions(np.isin(self.code, COPIES))
-        if not len(copies):
-            return self
-        first_operand = self.operand[self.first[copies]].tolist()
-        stands_for = np.arange(len(self), dtype=np.int32)
-        for i, j in zip(copies.tolist(), first_operand, strict=True):
-            stands_for[i] = stands_for[j]
-        program = Instructions(
-            self.code,
-            self.first,
-            stands_for[self.operand],
-            self.number,
-            self.inputs,
-            stands_for[self.outputs],
-            {int(stands_for[i]): label for i, label in self.labels.items()},
-        )
-        keep = program.ancestors(program.outputs)
-        keep[program.inputs] = True
-        return program.selected(keep)
 
     def selected(self, keep: Bools) -> Instructions:
         """These instructions without those that nothing kept needs. Inputs must be kept."""
@@ -210,6 +161,13 @@ class Instructions:
             new[self.outputs].astype(np.int32),
             {int(new[i]): label for i, label in self.labels.items() if keep[i]},
         )
+
+
+def columns_of(op: Op, count: int) -> list[slice]:
+    """Where each operand of an operation stands among its so many operands in a row."""
+    groups = [x if isinstance(x, list) else [x] for x in grouped(op, range(count))]
+    ends = np.cumsum([len(group) for group in groups]).tolist()
+    return [slice(end - len(group), end) for group, end in zip(groups, ends, strict=True)]
 
 
 def positions(mask: Any) -> Ints:
@@ -240,135 +198,3 @@ def offsets(counts: Any) -> Ints:
     first = np.zeros(len(counts) + 1, np.int32)
     np.cumsum(counts, out=first[1:])
     return first
-
-
-class Slots:
-    """An array of instructions, with the operators of the table; each writes as many again."""
-
-    __array_ufunc__ = None  # NumPy leaves the operators to this class
-
-    def __init__(self, builder: Builder, ids: Any) -> None:
-        self.builder = builder
-        self.ids: Ints = np.asarray(ids, np.int32)
-
-    def __add__(self, other: Any) -> Any:
-        return self.builder.emit("+", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self.builder.emit("+", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return self.builder.emit("-", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.builder.emit("-", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.builder.emit("*", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.builder.emit("*", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.builder.emit("/", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self.builder.emit("/", other, self)
-
-    def __neg__(self) -> Any:
-        return self.builder.emit("neg", self)
-
-    def __abs__(self) -> Any:
-        return self.builder.emit("abs", self)
-
-
-class Builder:
-    """Instructions that grow, beginning with those given."""
-
-    def __init__(self, start: Instructions) -> None:
-        self._start = start
-        self._codes = [start.code]
-        self._counts = [start.counts]
-        self._operands = [start.operand]
-        self._numbers = [start.number]
-        self.size = len(start)
-        constants = np.flatnonzero(start.is_constant)
-        self._constants: dict[str, int] = {
-            repr(number): int(i)
-            for i, number in zip(constants, start.number[constants].tolist(), strict=True)
-        }
-        self._inputs = start.inputs.tolist()
-
-    def constant(self, number: float) -> int:
-        """The instruction that is this number."""
-        key = repr(float(number))
-        if key not in self._constants:
-            self._constants[key] = self._leaf(number)
-        return self._constants[key]
-
-    def input(self) -> int:
-        """A new input, after those that there are."""
-        self._inputs.append(self._leaf(0.0))
-        return int(self._inputs[-1])
-
-    def _leaf(self, number: float) -> int:
-        none = np.zeros(0, np.int32)
-        self.write(np.zeros(1, np.int16), np.zeros(1, np.int32), none, np.array([number]))
-        return self.size - 1
-
-    def write(
-        self, codes: NDArray[np.int16], counts: Ints, operands: Ints, numbers: Any = None
-    ) -> Ints:
-        """Add instructions; returns which they are."""
-        ids = np.arange(self.size, self.size + len(codes), dtype=np.int32)
-        self._codes.append(codes)
-        self._counts.append(counts.astype(np.int32))
-        self._operands.append(operands.astype(np.int32))
-        self._numbers.append(np.zeros(len(codes)) if numbers is None else numbers)
-        self.size += len(codes)
-        return ids
-
-    def emit(self, name: str, *operands: Any) -> Slots:
-        """An operation of the table on `Slots` and numbers, elementwise."""
-        ids = [x.ids if isinstance(x, Slots) else self.constant(x) for x in operands]
-        grid = np.broadcast_arrays(*ids)
-        rows = np.stack([x.ravel() for x in grid], axis=1)
-        n, k = rows.shape
-        codes = np.full(n, CODES[name], np.int16)
-        written = self.write(codes, np.full(n, k, np.int32), rows.ravel())
-        return Slots(self, written.reshape(grid[0].shape))
-
-    def finish(self, outputs: Any, keep_labels: bool = True) -> Instructions:
-        """The instructions with these outputs."""
-        return Instructions(
-            np.concatenate(self._codes),
-            offsets(np.concatenate(self._counts)),
-            np.concatenate(self._operands),
-            np.concatenate(self._numbers),
-            np.asarray(self._inputs, np.int32),
-            np.asarray(outputs, np.int32),
-            dict(self._start.labels) if keep_labels else {},
-        )
-
-    def arithmetic(self) -> dict[str, Any]:
-        """What `ArrayReading` needs to write instructions by the table's expressions."""
-
-        def function(name: str) -> Any:
-            return lambda *operands: self.emit(name, *operands)
-
-        def equal(a: Any, b: Any) -> Any:
-            return self.emit("*", self.emit("<=", a, b), self.emit("<=", b, a))
-
-        def either(p: Any, q: Any) -> Any:
-            return self.emit("maximum", p, q)
-
-        named = {op.name: function(op.name) for op in TABLE if op.operands and not op.is_nary}
-        return named | {
-            "pow": function("**"),
-            "less": function("<"),
-            "less_equal": function("<="),
-            "equal": equal,
-            "unequal": lambda a, b: 1.0 - equal(a, b),
-            "both": function("*"),
-            "either": either,
-        }

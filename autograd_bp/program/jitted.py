@@ -11,9 +11,10 @@ from typing import Any
 
 from autograd_bp.context import is_tracing
 from autograd_bp.program.arguments import Given, Same, Static
-from autograd_bp.program.program import Program
+from autograd_bp.program.program import MISFITS, Program
 from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import are_constants
+from autograd_bp.trees import positions
 
 __all__ = ["Jitted", "jit"]
 
@@ -70,6 +71,7 @@ class Jitted:
         # access is one step; a program has with it when it was last used.
         self._programs: dict[Any, tuple[Program, list[int]]] = {}
         self._clock = itertools.count()
+        self._is_new_each_time = False  # as it stands on what a trace around it computed
         update_wrapper(self, f, updated=())  # not the fields of another one
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,6 +99,19 @@ class Jitted:
         value, grad = program.value_and_grad(*call.dynamic, argnums=call.positions(argnums))
         return value, call.gradient(argnums, grad)
 
+    def _value_and_grad_of_numbers(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
+    ) -> tuple[float, Any] | None:
+        """As that of `Program`."""
+        try:
+            positions(argnums, len(args), "arguments of the call")
+            call = self._arguments(args, kwargs)
+        except MISFITS:
+            return None
+        if kwargs or self._is_new_each_time or not call.is_plain:
+            return None
+        return self._program(call)._value_and_grad_of_numbers(args, kwargs, argnums)
+
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False
     ) -> Given:
@@ -114,6 +129,8 @@ class Jitted:
             self._programs[call.key] = program, [next(self._clock)]
             for key, _ in self._by_use()[:-cache_size]:
                 self._programs.pop(key, None)
+        else:
+            self._is_new_each_time = True
         return program
 
     def _by_use(self) -> list[tuple[Any, Program]]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.ops import TABLE, Op
-from autograd_bp.program.instructions import Floats, Ints
-from autograd_bp.program.plan import CARRYING, COPY, LAYER, OUTER, PRODUCT, TILE, Plan
+from autograd_bp.program.instructions import Floats, columns_of
+from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, Plan, weights_in
 from autograd_bp.reading import ArrayReading
 from autograd_bp.rules import IEEE
 
-__all__ = ["carrying", "evaluate", "operand_count", "product", "run_rows", "run_slots"]
+__all__ = ["carrying", "evaluate", "run_rows", "run_slots"]
 
 
 @cache
@@ -52,55 +52,34 @@ def _reading() -> ArrayReading:
     )
 
 
-def evaluate(
-    value: Callable[[Op], Callable[..., Any]], code: int, length: int, operands: Any
-) -> Any:
+def evaluate(value: Callable[[Op], Callable[..., Any]], code: int, operands: Any) -> Any:
     """One operation: operands of shape (n, count, …) give results of shape (n, …).
 
     ``value(op)`` is the row as a function, as `ArrayReading.value` gives it.
     """
     op = TABLE[code]
-    groups: list[Any] = []
-    start = 0
-    for name in op.operands:
-        stop = start + (length if name.endswith("*") else 1)
-        groups.append(operands[:, start:stop])
-        start = stop
+    columns = columns_of(op, operands.shape[1])
+    groups = [operands[:, span] for span in columns]
     if op.is_nary:
+        length = columns[0].stop  # of its sequences, which come first
         groups.append(float(length))
         if length == 0:
-            return operands[:, 0] if len(op.operands) > 1 else np.zeros(operands[:, 0].shape)
+            return operands[:, 0] if len(op.operands) > 1 else np.zeros(len(operands))
     return value(op)(*groups)[:, 0]
-
-
-def operand_count(code: int, length: int) -> int:
-    """How many operands an operation takes whose sequences have this length."""
-    op = TABLE[code]
-    return len(op.operands) - op.sequences + op.sequences * length
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute all slots from those of the inputs."""
     with np.errstate(all="ignore"):
-        for code, n, k, out, args, extra in plan.slot_steps.tolist():
-            if code == COPY:
-                slots[out : out + n] = slots[plan.indices[args : args + n]]
-                continue
-            if code in (PRODUCT, CARRYING[PRODUCT]):
-                m = extra
-                which = plan.indices[args : args + (n + m) * k + n * m]
-                matmul = np.matmul if code == PRODUCT else carrying
-                slots[out : out + n * m] = product(slots[which], n, m, k, matmul)
-                continue
-            count = operand_count(code, k)
-            which = plan.indices[args : args + n * count].reshape(count, n).T
-            slots[out : out + n] = evaluate(_reading().value, code, k, slots[which])
-
-
-def product(operands: Any, n: int, m: int, k: int, matmul: Any = np.matmul) -> Any:
-    """The results of a PRODUCT step."""
-    p, q, bias = operands[: n * k], operands[n * k : (n + m) * k], operands[(n + m) * k :]
-    return matmul(p.reshape(n, k), q.reshape(k, m)).ravel() + bias
+        for operation, carries, n, out, operands in plan.in_slots:
+            if operation == COPY:
+                slots[out : out + n] = slots[operands]
+            elif operation == PRODUCT:
+                p, q, bias = [slots[which] for which in operands]
+                found = (carrying if carries else np.matmul)(p, q) + bias
+                slots[out : out + found.size] = found.ravel()
+            else:
+                slots[out : out + n] = evaluate(_reading().value, operation, slots[operands])
 
 
 def carrying(p: Any, q: Any) -> Any:
@@ -122,34 +101,16 @@ def run_rows(plan: Plan, slots: Floats, lanes: Floats, out: Floats, sums: Floats
     rows[: len(lanes)] = lanes
     rows[plan.splats[:, 0]] = slots[plan.splats[:, 1]][:, None]
     with np.errstate(all="ignore"):
-        for code, n, k, at, args, extra in plan.row_steps.tolist():
-            if code in (LAYER, CARRYING[LAYER]):
-                matmul = np.matmul if code == LAYER else carrying
-                rows[at : at + n] = _layer(plan, slots, rows, (n, k, args, extra), matmul)
-            elif code in (OUTER, CARRYING[OUTER]):
-                matmul = np.matmul if code == OUTER else carrying
-                _outer(plan.indices[args : args + n + k + n * k], rows, n, sums, matmul)
+        for operation, carries, n, at, operands in plan.in_rows:
+            matmul = carrying if carries else np.matmul
+            if operation == LAYER:
+                x, begin = operands
+                weights = weights_in(slots, begin, n, len(x))
+                rows[at : at + n] = matmul(weights[:, 1:], rows[x]) + weights[:, :1]
+            elif operation == OUTER:
+                p, q, places = operands
+                np.add.at(sums, places, matmul(rows[p], rows[q].T).ravel())
             else:
-                count = operand_count(code, k)
-                which = plan.indices[args : args + n * count].reshape(n, count)
-                rows[at : at + n] = evaluate(_reading().value, code, k, rows[which])
+                rows[at : at + n] = evaluate(_reading().value, operation, rows[operands])
     if len(out):
         out[plan.output_row >= 0] = rows[plan.output_row[plan.output_row >= 0]]
-
-
-def _layer(
-    plan: Plan, slots: Floats, rows: Floats, step: tuple[int, int, int, int], matmul: Any
-) -> Floats:
-    n, k, args, begin = step
-    tiles = -(-n // TILE)
-    packed = slots[begin : begin + tiles * TILE * (k + 1)].reshape(tiles, k + 1, TILE)
-    weights = packed.transpose(0, 2, 1).reshape(tiles * TILE, k + 1)[:n]
-    x = rows[plan.indices[args : args + k]]
-    result: Floats = matmul(weights[:, 1:], x) + weights[:, :1]
-    return result
-
-
-def _outer(index: Ints, rows: Floats, n: int, sums: Floats, matmul: Any) -> None:
-    k = (len(index) - n) // (n + 1)
-    products = matmul(rows[index[:n]], rows[index[n : n + k]].T)
-    np.add.at(sums, index[n + k :], products.ravel())

@@ -21,11 +21,13 @@ and the last three of `carry_dot` and `carry`, where 0·∞ is 0: their codes ar
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_bp.ops import CODES, TABLE
+from autograd_bp.ops import CODES, TABLE, Op
 from autograd_bp.program.instructions import (
     Floats,
     Instructions,
@@ -36,8 +38,20 @@ from autograd_bp.program.instructions import (
     split_at,
 )
 from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
+from autograd_bp.program.record import descendants, levels, needed
 
-__all__ = ["CARRYING", "COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "TILE", "Plan"]
+__all__ = [
+    "CARRYING",
+    "COPY",
+    "KEPT",
+    "LAYER",
+    "OUTER",
+    "PRODUCT",
+    "Plan",
+    "Step",
+    "bare",
+    "weights_in",
+]
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 CARRYING = {LAYER: 205, OUTER: 206, PRODUCT: 207}
@@ -45,14 +59,34 @@ TILE = 4  # neurons of a layer that are computed at once
 PRODUCTS = [CODES["*"], CODES["carry"]]
 DOTS = [CODES["dot"], CODES["carry_dot"]]
 CARRIES = [CODES["carry"], CODES["carry_dot"]]
+COPIES = [CODES["detach"], CODES["attach"]]  # their value is that of their first operand
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
 IS_NARY = np.array([op.is_nary for op in TABLE])
 KEPT = os.cpu_count() or 1  # calls at a time whose memory is kept for later ones
 SMALL = 8  # n-ary instructions fewer than this are quicker one by one
 
-Step = tuple[int, int, int, int, int, int]
-Steps = list[Step]
+Steps = list[tuple[int, int, int, int, int, int]]
+
+
+class Step(NamedTuple):
+    """A step, decoded: its results are n slots or rows from ``out`` on.
+
+    ``operation`` is a row of the table, or COPY, PRODUCT, LAYER or OUTER, of which the last three
+    may be the one that ``carries``. ``operands`` are slots or rows: of a row of the table in a
+    table with a row for each result; else
+
+    COPY      the slots that are copied
+    PRODUCT   p of shape (n, k), q of shape (k, m), and the bias of shape (n, m), for n·m results
+    LAYER     the rows x, and from where in slots on `weights_in` finds the weights
+    OUTER     the rows p, the rows q, and where in the sums the products go, p by p
+    """
+
+    operation: int
+    carries: bool
+    n: int
+    out: int
+    operands: Any
 
 
 class Plan:
@@ -75,7 +109,7 @@ class Plan:
         derives: bool = False,
     ) -> None:
         if not derives:
-            program = program.bare()
+            program = bare(program)
         self.is_lane = np.asarray(is_lane, bool)
         self._spare: list[Floats] = []  # slots that no call is using
         self.rooms: list[Floats] = []  # what the kernel works in, likewise
@@ -85,8 +119,8 @@ class Plan:
         self._row_steps: Steps = []
         self._program = program
         lanes = program.inputs[self.is_lane]
-        varies = program.descendants(lanes) if len(lanes) else np.zeros(len(program), bool)
-        self._level = program.levels()
+        varies = descendants(program, lanes) if len(lanes) else np.zeros(len(program), bool)
+        self._level = levels(program)
         self._place_slots(varies, small)
         self._place_rows(varies, lanes, reduce)
         self.indices: Ints = (
@@ -114,6 +148,42 @@ class Plan:
         """Keep the slots for the next call. Calls in several threads get slots of their own."""
         if len(self._spare) < KEPT:
             self._spare.append(slots)
+
+    # --- for whoever is no kernel -----------------------------------------------------------------
+
+    @cached_property
+    def in_slots(self) -> list[Step]:
+        """The steps that depend on no lane."""
+        return self._decoded(self.slot_steps, is_rows=False)
+
+    @cached_property
+    def in_rows(self) -> list[Step]:
+        """The steps that depend on lanes."""
+        return self._decoded(self.row_steps, is_rows=True)
+
+    def _decoded(self, table: Ints, is_rows: bool) -> list[Step]:
+        plain = {carrying: code for code, carrying in CARRYING.items()}
+        steps = []
+        for code, n, k, out, args, extra in table.tolist():
+            operation = plain.get(code, code)
+            index = self.indices[args:]
+            operands: Any
+            if operation == COPY:
+                operands = index[:n]
+            elif operation == PRODUCT:
+                m = extra
+                p, q, bias = np.split(index[: (n + m) * k + n * m], [n * k, (n + m) * k])
+                operands = p.reshape(n, k), q.reshape(k, m), bias.reshape(n, m)
+            elif operation == LAYER:
+                operands = index[:k], extra
+            elif operation == OUTER:
+                operands = tuple(np.split(index[: n + k + n * k], [n, n + k]))
+            else:
+                count = _count(TABLE[code], k)
+                operands = index[: n * count].reshape((n, count) if is_rows else (count, n))
+                operands = operands if is_rows else operands.T
+            steps.append(Step(operation, code != operation, n, out, operands))
+        return steps
 
     # --- slots ------------------------------------------------------------------------------------
 
@@ -160,7 +230,7 @@ class Plan:
         run_of = np.arange(len(starts)).repeat(sizes)[single]
         return products, computed[single], positions(np.diff(run_of, prepend=-1))
 
-    def _product(self, product: Product) -> Step:
+    def _product(self, product: Product) -> tuple[int, int, int, int, int, int]:
         dots, p, q, bias = product
         operands = [self._slot[ids].ravel() for ids in (p, q.T, bias)]
         args = self._arguments(np.concatenate(operands))
@@ -359,8 +429,38 @@ class Plan:
         return self.rows - 1
 
 
+def bare(program: Instructions) -> Instructions:
+    """The same without `detach` and `attach`, which matter to derivatives only."""
+    copies = positions(np.isin(program.code, COPIES))
+    if not len(copies):
+        return program
+    first_operand = program.operand[program.first[copies]].tolist()
+    stands_for = np.arange(len(program), dtype=np.int32)
+    for i, j in zip(copies.tolist(), first_operand, strict=True):
+        stands_for[i] = stands_for[j]
+    program = replace(
+        program,
+        operand=stands_for[program.operand],
+        outputs=stands_for[program.outputs],
+        labels={int(stands_for[i]): label for i, label in program.labels.items()},
+    )
+    return needed(program)
+
+
+def weights_in(slots: Any, begin: int, n: int, k: int) -> Any:
+    """What a layer has in slots, of shape (n, k + 1): each neuron's bias, then its weights."""
+    tiles = -(-n // TILE)
+    packed = slots[begin : begin + tiles * TILE * (k + 1)].reshape(tiles, k + 1, TILE)
+    return packed.transpose(0, 2, 1).reshape(tiles * TILE, k + 1)[:n]
+
+
 def _table(steps: Steps) -> Ints:
     return np.array(steps, np.int32).reshape(-1, 6)
+
+
+def _count(op: Op, length: int) -> int:
+    """How many operands an operation takes whose sequences have this length."""
+    return len(op.operands) - op.sequences + op.sequences * length
 
 
 def _length(code: int, operands: Any) -> int:

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_bp.context import is_inside, is_tracing
 from autograd_bp.nary import mean, sum_of
 from autograd_bp.ops import TABLE
-from autograd_bp.program import engine
-from autograd_bp.program.derive import pull_back, push_forward
-from autograd_bp.program.instructions import Builder, Floats, Instructions
-from autograd_bp.program.layout import HoldsValues, Layout, values_in, without_values
-from autograd_bp.program.plan import Plan
-from autograd_bp.program.simplify import simplify
+from autograd_bp.program import derive, run
+from autograd_bp.program.instructions import Floats
+from autograd_bp.program.operation import as_graph, on_values
+from autograd_bp.program.signature import Function, HoldsValues, values_in
 from autograd_bp.text import printable
-from autograd_bp.transforms import are_constants
-from autograd_bp.trees import positions, whole
+from autograd_bp.transforms import are_final
+from autograd_bp.trees import whole, without_nodes
 from autograd_bp.value import Number, Value
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Program", "all_leaves"]
+__all__ = ["MISFITS", "Program"]
+
+MISFITS = HoldsValues, TypeError, ValueError, OverflowError
+"""What arguments raise that a program does not take."""
 
 
-class Program:
+class Program(Function):
     """A function of numbers as a list of instructions, made by `trace`.
 
     It is called like the function, on arguments of the structure that was traced, and gives
@@ -62,43 +61,6 @@ class Program:
     (0.0, 0.0)
     """
 
-    def __init__(
-        self,
-        instructions: Instructions,
-        arguments: Sequence[Layout],
-        result: Layout,
-        optimize: bool = True,
-        captured: Sequence[Value] = (),
-        name: str = "program",
-    ) -> None:
-        self.instructions = instructions
-        self.arguments = tuple(arguments)
-        self.result = result
-        self.optimize = optimize
-        self.captured = tuple(captured)
-        self.name = name
-        self._derived: dict[Any, Any] = {}
-        self._plans: dict[Any, Plan] = {}
-        self._check_sizes()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What can be made again travels with nobody.
-        return self.frozen().__dict__ | {"_derived": {}, "_plans": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._check_sizes()
-
-    def _check_sizes(self) -> None:
-        inputs, outputs = self.instructions.inputs, self.instructions.outputs
-        found = len(inputs) - len(self.captured), len(outputs)
-        sizes = sum([layout.size for layout in self.arguments]), self.result.size
-        if found != sizes:
-            raise ValueError(
-                f"arguments and result have {sizes[0]} and {sizes[1]} numbers, but the "
-                f"instructions {found[0]} inputs and {found[1]} outputs"
-            )
-
     # --- what it computes -------------------------------------------------------------------------
 
     def value(self, *args: Any) -> Any:
@@ -109,60 +71,42 @@ class Program:
 
     def _run(self, args: tuple[Any, ...], is_derivative: bool = False) -> Any:
         """The result: of Values a graph, but see the class for those of a derivative."""
-        if not self.captured or (is_derivative and all_leaves(self.captured)):
+        if not self.captured or (is_derivative and are_final(self.captured)):
             try:
                 return self._on_numbers(args)
             except HoldsValues:
-                if is_derivative and all_leaves(values_in(args)):
-                    return self._on_numbers(without_values(args))
-        return self._on_values(args)
+                if is_derivative and are_final(values_in(args)):
+                    return self._on_numbers(without_nodes(args))
+        return self._applied(self.operands(args))
 
     def _on_numbers(self, args: tuple[Any, ...]) -> Any:
-        plan = self._plan(None)
+        return self.result.nest(self._row(args))
+
+    def _row(self, args: tuple[Any, ...]) -> Floats:
+        """The numbers of the result; raises `HoldsValues` where an argument holds a Value."""
+        plan = run.plan_of(self)
         slots = plan.take_slots()
         start = len(self.captured)
         for i, x in enumerate(self.captured):
             slots[i] = x.data
-        for layout, arg in zip(self._matching(args), args, strict=True):
+        for layout, arg in zip(self.matching(args), args, strict=True):
             layout.read(arg, slots[start : start + layout.size])
             start += layout.size
-        engine.run_slots(plan, slots)
-        result = self.result.nest(slots[plan.same_slots])
+        run.run_slots(plan, slots)
+        row: Floats = slots[plan.same_slots]
         plan.give_back(slots)
-        return result
-
-    def _on_values(self, args: tuple[Any, ...]) -> Any:
-        return self._applied(self.operands(args))
+        return row
 
     def _applied(self, operands: Sequence[Number]) -> Any:
-        from autograd_bp.program.operation import apply
-
         results = np.empty(self.result.size, object)
-        results[:] = apply(self, operands)
+        results[:] = on_values(self, operands)
         return self.result.nest(results)
 
     def of(self, leaves: Sequence[Number]) -> Any:
         """`value` of arguments whose leaves are these numbers and Values, none of them an array."""
         if self.captured or any([type(x) is Value for x in leaves]):  # noqa: C419 (as above)
             return self._applied([*self.captured, *leaves])
-        return self.result.nest(self.row(leaves))
-
-    def row(self, numbers: Sequence[Any]) -> Floats:
-        """The numbers of the result for these inputs."""
-        plan = self._plan(None)
-        slots = plan.take_slots()
-        slots[: len(numbers)] = numbers
-        engine.run_slots(plan, slots)
-        row: Floats = slots[plan.same_slots]
-        plan.give_back(slots)
-        return row
-
-    def operands(self, args: tuple[Any, ...]) -> list[Number]:
-        """What the inputs are: the captured Values, then what stands in the arguments."""
-        row: list[Number] = list(self.captured)
-        for layout, arg in zip(self._matching(args), args, strict=True):
-            row += layout.numbers(arg)
-        return row
+        return self.result.nest(run.row(self, leaves))
 
     def value_and_grad(self, *args: Any, argnums: int | Sequence[int] = 0) -> tuple[Any, Any]:
         """The result, one number, and its gradient in the structure of argument ``argnums``.
@@ -174,6 +118,21 @@ class Program:
         (16.0, [3.0, 1.0])
         """
         value, grad = self.with_gradient(argnums)._run(args, True)
+        return value, grad
+
+    def _value_and_grad_of_numbers(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
+    ) -> tuple[float, Any] | None:
+        """What `autograd_bp.value_and_grad` gives, without a graph; None where it needs one."""
+        if kwargs or not self.result.is_number or not are_final(self.captured):
+            return None
+        try:
+            both = self.with_gradient(argnums)
+            row = both._row(args)
+        except MISFITS:
+            return None  # there it is said what is wrong
+        row[1:] += 0.0  # what adds up gradients begins with 0.0, so there is no -0.0
+        value, grad = both.result.nest(row)
         return value, grad
 
     def jacobian(self, *args: Any, argnums: int = 0) -> Floats:
@@ -222,26 +181,26 @@ class Program:
         return program._map(args, reduce, threads)
 
     def _map(self, args: tuple[Any, ...], reduce: str | None, threads: int) -> Any:
-        layouts = self._matching(args)
-        if not all_leaves(self.captured):
+        layouts = self.matching(args)
+        if not are_final(self.captured):
             return self._map_values(args, reduce)
         numbers = [np.array([x.data for x in self.captured], float)]
         try:
             numbers += [layout.read_lanes(arg) for layout, arg in zip(layouts, args, strict=True)]
         except HoldsValues:
-            if all_leaves(values_in(args)):
-                return self._map(without_values(args), reduce, threads)
+            if are_final(values_in(args)):
+                return self._map(without_nodes(args), reduce, threads)
             return self._map_values(args, reduce)
         lanes = [x for x in numbers if x.ndim == 2]
         n = _lanes_of(lanes, reduce)
-        plan = self._plan(tuple([x.ndim == 2 for x in numbers[1:]]), reduce is not None)
+        plan = run.plan_of(self, tuple([x.ndim == 2 for x in numbers[1:]]), reduce is not None)
         slots = plan.take_slots()
         start = 0
         for x in numbers:
             if x.ndim == 1:
                 slots[start : start + len(x)] = x
                 start += len(x)
-        out, sums = engine.run_rows(plan, slots, lanes, threads)
+        out, sums = run.run_rows(plan, slots, lanes, threads)
         same = slots[plan.same_slots] if len(plan.same) else None
         plan.give_back(slots)
         if reduce is None:
@@ -257,165 +216,34 @@ class Program:
 
     def _map_values(self, args: tuple[Any, ...], reduce: str | None) -> Any:
         """`map` as a graph: the program on the Values of one lane after the other."""
-        from autograd_bp.program.operation import apply
-
         numbers = [
             layout.read_lanes(arg, object)
-            for layout, arg in zip(self._matching(args), args, strict=True)
+            for layout, arg in zip(self.matching(args), args, strict=True)
         ]
         n = _lanes_of([x for x in numbers if x.ndim == 2], reduce)
         out = np.empty((self.result.size, n), object)
         for i in range(n):
             rows = [x[i] if x.ndim == 2 else x for x in numbers]
-            out[:, i] = apply(self, [*self.captured, *np.concatenate(rows)])
+            out[:, i] = on_values(self, [*self.captured, *np.concatenate(rows)])
         if reduce is None:
             return self.result.nest(out)
         results = np.empty(len(out), object)
         results[:] = [(sum_of if reduce == "sum" else mean)(row) for row in out]
         return self.result.nest(results)
 
-    def _matching(self, args: tuple[Any, ...]) -> tuple[Layout, ...]:
-        if len(args) != len(self.arguments):
-            raise TypeError(
-                f"the program takes {len(self.arguments)} arguments, as the function that was "
-                f"traced did; got {len(args)}"
-            )
-        return self.arguments
-
-    def _plan(self, are_lanes: tuple[bool, ...] | None, reduce: bool = False) -> Plan:
-        key = are_lanes, reduce
-        plan = self._plans.get(key)
-        if plan is None:
-            sizes = [len(self.captured), *(layout.size for layout in self.arguments)]
-            choice = False, *(are_lanes or (False,) * len(self.arguments))
-            plan = self._plans[key] = Plan(self.instructions, np.repeat(choice, sizes), reduce)
-        return plan
-
     # --- derivatives as programs ------------------------------------------------------------------
 
     def with_gradient(self, argnums: int | Sequence[int] = 0) -> Program:
         """The program of ``(value, gradient)``."""
-        if type(argnums) is not int:
-            argnums = positions(argnums, len(self.arguments), "arguments of the program")
-        key = "gradient", argnums
-        found: Program | None = self._derived.get(key)
-        if found is None:
-            found = self.once(key, lambda: self._make_gradient(argnums))
-        return found
-
-    def _make_gradient(self, argnums: int | Sequence[int]) -> Program:
-        self._need_one_number("value_and_grad")
-        several = [argnums] if isinstance(argnums, int) else list(argnums)
-        chosen = [self.arguments[self._position(i)] for i in several]
-        inputs = np.concatenate([self.instructions.inputs[:0], *map(self._inputs, several)])
-        builder = Builder(self.instructions)
-        grads = pull_back(self.instructions, builder, [builder.constant(1.0)], inputs)
-        trees = [layout.nest(np.zeros(layout.size)) for layout in chosen]
-        grad = trees[0] if isinstance(argnums, int) else tuple(trees)
-        return self._derive(builder, [*self.instructions.outputs, *grads], (0.0, grad))
+        return derive.gradient(self, argnums)
 
     def with_jacobian(self, argnums: int = 0) -> Program:
         """The program of the matrix ∂result/∂argument, by whichever mode takes fewer sweeps."""
-        at = self._position(argnums)
-        program: Program = self.once(("jacobian", at), lambda: self._make_jacobian(at))
-        return program
-
-    def _make_jacobian(self, argnums: int) -> Program:
-        inputs = self._inputs(argnums)
-        n, m = len(inputs), self.result.size
-        builder = Builder(self.instructions)
-        rows = []
-        for i in range(min(n, m)):
-            seeds = [builder.constant(float(i == j)) for j in range(min(n, m))]
-            if m <= n:
-                rows.append(pull_back(self.instructions, builder, seeds, inputs))
-            else:
-                rows.append(push_forward(self.instructions, builder, seeds, inputs))
-        matrix = np.array(rows) if m <= n else np.array(rows).T
-        return self._derive(builder, matrix.ravel(), np.zeros((m, n)))
+        return derive.jacobian(self, argnums)
 
     def with_hvp(self, argnums: int = 0) -> Program:
         """The program of Hessian times tangent; the tangent is one more argument, the last."""
-        at = self._position(argnums)
-        program: Program = self.once(("hvp", at), lambda: self._make_hvp(at))
-        return program
-
-    def _make_hvp(self, argnums: int) -> Program:
-        first = self.with_gradient(argnums)
-        inputs = first._inputs(argnums)
-        of_gradient = first.instructions.outputs[self.result.size :]
-        program = replace(first.instructions, outputs=of_gradient)
-        builder = Builder(program)
-        layout = self.arguments[self._position(argnums)]
-        tangents = [builder.input() for _ in inputs]
-        moved = push_forward(program, builder, tangents, inputs)
-        tree = layout.nest(np.zeros(layout.size))
-        return self._derive(builder, moved, tree, [*self.arguments, Layout(tree, "tangent")])
-
-    def frozen(self) -> Program:
-        """The program with what it captured as constants, at their present data.
-
-        Raises ValueError where a transformation or a trace made it, so that it is none.
-        """
-        if not self.captured:
-            return self
-        if not are_constants(self.captured):
-            raise ValueError(
-                f"{self.name} stands on {self.captured[0]!r}, which a transformation or a trace "
-                "around it made: it cannot be kept, exported or pickled with the number that this "
-                "has in one call. Make it an argument of the traced function"
-            )
-        n = len(self.captured)
-        inputs, number = self.instructions.inputs, self.instructions.number.copy()
-        number[inputs[:n]] = [x.data for x in self.captured]
-        instructions = replace(self.instructions, number=number, inputs=inputs[n:])
-        return Program(instructions, self.arguments, self.result, self.optimize, (), self.name)
-
-    def twin(
-        self, instructions: Instructions, arguments: Sequence[Layout], result: Layout
-    ) -> Program:
-        """A program of these instructions that is simplified, or not, as this one is."""
-        return Program(instructions, arguments, result, self.optimize, (), self.name)
-
-    def _derive(
-        self,
-        builder: Builder,
-        outputs: Any,
-        result: Any,
-        arguments: Sequence[Layout] | None = None,
-    ) -> Program:
-        instructions = builder.finish(outputs)
-        if self.optimize:
-            instructions = simplify(instructions)
-        return Program(
-            instructions, arguments or self.arguments, Layout(result, "result"), self.optimize,
-            self.captured, self.name,
-        )  # fmt: skip
-
-    def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What is made from this program, made at the first call and kept."""
-        if key not in self._derived:
-            self._derived[key] = make()
-        return self._derived[key]
-
-    def _need_one_number(self, what: str) -> None:
-        if self.result.size != 1:
-            raise TypeError(
-                f"{what} needs a function that returns one number; this one returns "
-                f"{self.result.size}. Use jacobian for several."
-            )
-
-    def _position(self, argnums: int) -> int:
-        """Which argument this one is, for what takes one only."""
-        found = positions(argnums, len(self.arguments), "arguments of the program")
-        if not isinstance(found, int):
-            raise ValueError(f"argnums must name one argument here, got {argnums!r}")
-        return found
-
-    def _inputs(self, argnums: int) -> Any:
-        at = self._position(argnums)
-        start = len(self.captured) + sum(layout.size for layout in self.arguments[:at])
-        return self.instructions.inputs[start : start + self.arguments[at].size]
+        return derive.hvp(self, argnums)
 
     def explain(self) -> str:
         """The matrices that were found in the scalar code, as formulas with their shapes.
@@ -474,17 +302,12 @@ class Program:
         True
         """
         from autograd_bp.pictures.draw import draw
-        from autograd_bp.program.graph import graph
 
-        self._matching(args)
-        results = graph(self, args)
+        self.matching(args)
+        results = as_graph(self, args)
         if len(results) == 1:
             results[0].backward()
         return draw(results, **options)
-
-    def __len__(self) -> int:
-        """How many instructions there are, not counting inputs and constants."""
-        return int(np.count_nonzero(self.instructions.code))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -521,12 +344,6 @@ class Program:
         lines.append("return " + " ".join(f"%{i}" for i in program.outputs.tolist()))
         return "\n".join(lines)
 
-    @property
-    def input_names(self) -> list[str]:
-        """What each input is called."""
-        captured = [x.label or f"captured[{i}]" for i, x in enumerate(self.captured)]
-        return captured + [name for layout in self.arguments for name in layout.names]
-
 
 def _lanes_of(lanes: Sequence[Any], reduce: str | None) -> int:
     """How many lanes there are."""
@@ -540,10 +357,3 @@ def _lanes_of(lanes: Sequence[Any], reduce: str | None) -> int:
     if n == 0 and reduce == "mean":
         raise ValueError("the mean over no lanes: the lanes' axis has length 0")
     return n
-
-
-def all_leaves(values: Sequence[Value]) -> bool:
-    """Whether nobody derives further what is computed of these Values, if there are any."""
-    if not values:
-        return True
-    return not is_inside() and not is_tracing() and are_constants(values)

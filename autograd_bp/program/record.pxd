@@ -21,6 +21,8 @@ cdef class Recording:
     @cython.locals(at=cython.int)
     cpdef int put(self, int i, int operand) except -2
 
+    cdef _make_room(self)
+
     @cython.locals(i=cython.int)
     cpdef int append(self, int code, int count, double number) except -2
 
@@ -43,10 +45,10 @@ cdef int _index(Recording recording, x) except -2
 cdef int _index_of(Recording recording, Value node, double number) except -2
 
 @cython.locals(i=cython.Py_ssize_t, e=cython.Py_ssize_t)
-cpdef descendants(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)
+cdef _mark_descendants(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)
 
 @cython.locals(i=cython.Py_ssize_t, e=cython.Py_ssize_t)
-cpdef ancestors(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)
+cdef _mark_ancestors(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)
 
 @cython.locals(i=cython.Py_ssize_t, e=cython.Py_ssize_t, top=cython.int)
-cpdef levels(const int[::1] first, const int[::1] operand, int[::1] level)
+cdef _set_levels(const int[::1] first, const int[::1] operand, int[::1] level)

@@ -1,6 +1,6 @@
 # cython: language_level=3, cdivision=True, boundscheck=False, wraparound=False
 # cython: initializedcheck=False, annotation_typing=False, auto_pickle=False
-"""A graph of Values as arrays, and the walks over such arrays that must visit every instruction.
+"""Instructions that grow, from Values or array by array, and walks that must visit each of them.
 
 Like `value.py`, this is ordinary Python that Cython compiles where it can: what takes a second
 for a million instructions when interpreted takes hundredths when compiled.
@@ -12,8 +12,11 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from autograd_bp.context import Trace
 from autograd_bp.ops import CODE_BITS, MARK_SHIFT, TABLE
+from autograd_bp.program.instructions import Bools, Instructions, Ints
 from autograd_bp.value import Value, consumers_first
 
 try:
@@ -24,7 +27,9 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 if cython.compiled:
     from cython.cimports.autograd_bp.value import PyGC_Disable, PyGC_Enable
 
-__all__ = ["INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "record"]
+__all__ = [
+    "INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "needed", "record",
+]  # fmt: skip
 
 # A node's code stands in the lowest bits; far above them, while compiled code records a graph, a
 # mark: the instruction that the node is, plus one. See `value._consumers_first`.
@@ -41,10 +46,11 @@ INPUT = -1  # and inputs, until they are finished
 class Recording:
     """Instructions, growing; `Instructions` says what the arrays hold.
 
-    The arrays have room for more than the ``size`` instructions that are recorded so far.
+    They begin with those of ``start``. The arrays have room for more than the ``size``
+    instructions that are recorded so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Instructions | None = None) -> None:
         self.size = 0
         self.code: Any = array("h", bytes(2 << 10))
         self.first: Any = array("i", bytes(4 << 10))
@@ -52,6 +58,13 @@ class Recording:
         self.number: Any = array("d", bytes(8 << 10))
         self.constants: dict[str, int] = {}
         self.marks: dict[int, int] = {}  # by identity: those of the interpreted engine
+        if start is not None:
+            code = start.code.copy()
+            code[start.inputs] = INPUT
+            self.extend(code, start.counts, start.operand, start.number)
+            constants = np.flatnonzero(start.is_constant)
+            numbers = map(repr, start.number[constants].tolist())
+            self.constants.update(zip(numbers, constants.tolist(), strict=True))
 
     def input(self) -> int:
         """A new input."""
@@ -76,21 +89,35 @@ class Recording:
         """A new instruction, on so many operands that were put."""
         i = self.size
         if i + 1 == len(self.code):
-            self.code = _doubled("h", self.code)
-            self.first = _doubled("i", self.first)
-            self.number = _doubled("d", self.number)
+            self._make_room()
         self.code[i] = code
         self.number[i] = number
         self.first[i + 1] = self.first[i] + count
         self.size = i + 1
         return i
 
-    def instructions(self, inputs: Any, outputs: Any, labels: dict[int, str]) -> Any:
+    def extend(self, codes: Any, counts: Any, operands: Any, numbers: Any = 0.0) -> Ints:
+        """Arrays of new instructions, which cost a few calls of NumPy; returns which they are."""
+        start, stop = self.size, self.size + len(codes)
+        begin, end = self.first[start], self.first[start] + len(operands)
+        while len(self.code) <= stop:
+            self._make_room()
+        while len(self.operand) < end:
+            self.operand = _doubled("i", self.operand)
+        np.asarray(self.code)[start:stop] = codes
+        np.asarray(self.number)[start:stop] = numbers
+        np.asarray(self.first)[start + 1 : stop + 1] = begin + np.cumsum(counts)
+        np.asarray(self.operand)[begin:end] = operands
+        self.size = stop
+        return np.arange(start, stop, dtype=np.int32)
+
+    def _make_room(self) -> None:
+        self.code = _doubled("h", self.code)
+        self.first = _doubled("i", self.first)
+        self.number = _doubled("d", self.number)
+
+    def instructions(self, inputs: Any, outputs: Any, labels: dict[int, str]) -> Instructions:
         """The finished instructions."""
-        import numpy as np
-
-        from autograd_bp.program.instructions import Instructions
-
         size = self.size
         return Instructions(
             np.maximum(np.array(self.code, np.int16)[:size], NUMBER),
@@ -112,7 +139,7 @@ def _doubled(kind: str, old: Any) -> Any:
 
 def record(
     inputs: Sequence[Value], outputs: Sequence[Any], trace: Trace | None = None
-) -> tuple[Any, list[Value]]:
+) -> tuple[Instructions, list[Value]]:
     """The part of a graph between inputs and outputs as `Instructions`.
 
     Whatever does not depend on an input is a constant. But each Value from outside of the
@@ -257,10 +284,53 @@ def _index_of(recording: Recording, node: Value | None, number: float) -> int:
     return recording.constant(node._data)
 
 
+# --- walks ----------------------------------------------------------------------------------------
+
+
+def descendants(program: Instructions, of: Any, keep: Bools | None = None) -> Bools:
+    """Which instructions are among these, or made from some by the operands to keep."""
+    mark = _marks(program, of)
+    _mark_descendants(program.first, program.operand, _kept(program, keep), mark)
+    found: Bools = mark.view(bool)
+    return found
+
+
+def ancestors(program: Instructions, of: Any, keep: Bools | None = None) -> Bools:
+    """Which instructions are among these, or some are made from by the operands to keep."""
+    mark = _marks(program, of)
+    _mark_ancestors(program.first, program.operand, _kept(program, keep), mark)
+    found: Bools = mark.view(bool)
+    return found
+
+
+def levels(program: Instructions) -> Ints:
+    """The length of the longest way from a leaf to each instruction."""
+    level = np.zeros(len(program), np.int32)
+    _set_levels(program.first, program.operand, level)
+    return level
+
+
+def needed(program: Instructions) -> Instructions:
+    """The instructions without those that no output is made from, but all inputs."""
+    keep = ancestors(program, program.outputs)
+    keep[program.inputs] = True
+    return program.selected(keep)
+
+
+def _marks(program: Instructions, of: Any) -> Any:
+    mark = np.zeros(len(program), np.int8)
+    mark[of] = 1
+    return mark
+
+
+def _kept(program: Instructions, keep: Bools | None) -> Any:
+    return np.ones(len(program.operand), np.int8) if keep is None else keep.view(np.int8)
+
+
 # The arguments below are int32 and int8 arrays; record.pxd tells the compiler so.
 
 
-def descendants(first: Any, operand: Any, keep: Any, mark: Any) -> None:
+def _mark_descendants(first: Any, operand: Any, keep: Any, mark: Any) -> None:
     """Mark every instruction made from a marked one, over the operands to ``keep``."""
     for i in range(len(first) - 1):
         for e in range(first[i], first[i + 1]):
@@ -269,7 +339,7 @@ def descendants(first: Any, operand: Any, keep: Any, mark: Any) -> None:
                 break
 
 
-def ancestors(first: Any, operand: Any, keep: Any, mark: Any) -> None:
+def _mark_ancestors(first: Any, operand: Any, keep: Any, mark: Any) -> None:
     """Mark every instruction that a marked one is made from, over the operands to ``keep``."""
     for i in range(len(first) - 2, -1, -1):
         if mark[i]:
@@ -278,7 +348,7 @@ def ancestors(first: Any, operand: Any, keep: Any, mark: Any) -> None:
                     mark[operand[e]] = 1
 
 
-def levels(first: Any, operand: Any, level: Any) -> None:
+def _set_levels(first: Any, operand: Any, level: Any) -> None:
     """Set how many instructions the longest way from a leaf to each has: 0 for the leaves."""
     for i in range(len(first) - 1):
         top = 0

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from autograd_bp.ops import CODES, TABLE, grouped
-from autograd_bp.program.plan import CARRYING, COPY, LAYER, OUTER, TILE, Plan
-
-if TYPE_CHECKING:
-    from autograd_bp.program.program import Program
+from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.program.derive import gradient
+from autograd_bp.program.plan import COPY, LAYER, OUTER, Plan, weights_in
+from autograd_bp.program.signature import Function
 
 __all__ = ["explain"]
 
 MULTIPLY = TABLE[CODES["*"]]
 SUM, PRODUCT, ATOM = 1, 2, 3  # how tightly a formula holds together
-LAYERS, OUTERS = (LAYER, CARRYING[LAYER]), (OUTER, CARRYING[OUTER])
 
 
 @dataclass
@@ -50,9 +48,9 @@ class Weights:
     input: Block
 
 
-def explain(program: Program) -> str:
+def explain(program: Function) -> str:
     """What `Program.explain` returns."""
-    whole = program.with_gradient(0) if program.result.size == 1 else program
+    whole = gradient(program) if program.result.size == 1 else program
     sizes = [layout.size for layout in program.arguments]
     lanes = np.repeat([False] + [True] * (len(sizes) - 1), sizes)
     if not lanes.any():
@@ -65,7 +63,7 @@ def _tape(n: int) -> str:
 
 
 class _Reader:
-    def __init__(self, program: Program, plan: Plan) -> None:
+    def __init__(self, program: Function, plan: Plan) -> None:
         self.plan = plan
         self.lines: list[tuple[str, str]] = []  # a formula and its shapes
         self.irregular = 0
@@ -75,10 +73,10 @@ class _Reader:
         self.slot_of = dict(plan.splats.tolist())
         # Rows that are multiplied with the inputs of a layer, and with which: its Δ.
         self.deltas: dict[frozenset[int], Any] = {}
-        for code, n, k, _, args, _ in plan.row_steps.tolist():
-            if code in OUTERS:
-                index = plan.indices[args : args + n + k]
-                self.deltas[frozenset(index[:n].tolist())] = index[n:]
+        for step in plan.in_rows:
+            if step.operation == OUTER:
+                p, q, _ = step.operands
+                self.deltas[frozenset(p.tolist())] = q
         row = 0
         for layout in program.arguments[1:]:
             name = layout.name if layout.size == 1 else layout.name.upper()
@@ -91,19 +89,18 @@ class _Reader:
             text = names[slot] if slot < plan.uniform else f"{plan.slots[slot]:g}"
             self.block_of[at] = Block(1, text), 0
         self.source = np.arange(len(plan.slots))  # where a copied slot comes from
-        for code, n, _, out, args, _ in plan.slot_steps.tolist():
-            if code == COPY:
-                self.source[out : out + n] = plan.indices[args : args + n]
+        for step in plan.in_slots:
+            if step.operation == COPY:
+                self.source[step.out : step.out + step.n] = step.operands
 
     def text(self) -> str:
-        for step in self.plan.row_steps.tolist():
-            code, n, k, out, args, extra = step
-            if code in LAYERS:
-                self._layer(n, k, out, args, extra)
-            elif code in OUTERS:
-                self._outer(n, k, args)
+        for step in self.plan.in_rows:
+            if step.operation == LAYER:
+                self._layer(step.n, step.out, *step.operands)
+            elif step.operation == OUTER:
+                self._outer(*step.operands)
             else:
-                self._elementwise(code, n, k, out, args)
+                self._elementwise(TABLE[step.operation], step.operands, step.out)
         for number in sorted(self.backward, reverse=True):
             self.lines += self.backward[number]
         width = max((len(formula) for formula, _ in self.lines), default=0)
@@ -112,11 +109,10 @@ class _Reader:
 
     # --- layers -----------------------------------------------------------------------------------
 
-    def _layer(self, n: int, k: int, out: int, args: int, begin: int) -> None:
-        found = self._whole_block(self.plan.indices[args : args + k])
-        tiles = -(-n // TILE)
-        packed = self.source[begin : begin + tiles * TILE * (k + 1)].reshape(tiles, k + 1, TILE)
-        grid = packed.transpose(0, 2, 1).reshape(-1, k + 1)[:n]
+    def _layer(self, n: int, out: int, rows: Any, begin: int) -> None:
+        k = len(rows)
+        found = self._whole_block(rows)
+        grid = weights_in(self.source, begin, n, k)
         if found is None:
             self._on_tape(range(out, out + n))
             return
@@ -139,10 +135,9 @@ class _Reader:
         self.lines.append((formula, f"(N×{n}) = (N×{k})·({k}×{n})" + f" + ({n})" * has_bias))
         self._place(Block(n, f"Z{number}", layer=number), range(out, out + n), range(n))
 
-    def _outer(self, n: int, k: int, args: int) -> None:
-        p = self.plan.indices[args : args + n]
-        q = self.plan.indices[args + n : args + n + k]
-        cost = self.plan.indices[args + n + k] == 0
+    def _outer(self, p: Any, q: Any, places: Any) -> None:
+        n, k = len(p), len(q)
+        cost = places[0] == 0
         ones = [i for i, row in enumerate(q.tolist()) if self._text(row) == "1"]
         rest = np.delete(q, ones)
         delta, x = self._whole_block(p), self._whole_block(rest)
@@ -181,13 +176,10 @@ class _Reader:
 
     # --- elementwise ------------------------------------------------------------------------------
 
-    def _elementwise(self, code: int, n: int, k: int, out: int, args: int) -> None:
-        op = TABLE[code]
-        count = sum(k if name.endswith("*") else 1 for name in op.operands)
-        rows = self.plan.indices[args : args + n * count].reshape(n, count)
+    def _elementwise(self, op: Op, rows: Any, out: int) -> None:
         if op.is_nary:
-            for i in range(n):
-                self._reduction(op, rows[i], out + i)
+            for i, row in enumerate(rows.tolist()):
+                self._reduction(op, row, out + i)
             return
         alike: dict[tuple[int, ...], list[int]] = {}
         for i, operands in enumerate(rows.tolist()):
@@ -202,7 +194,7 @@ class _Reader:
             return 0
         return id(self.block_of[row][0]) if row in self.block_of else -1
 
-    def _alike(self, op: Any, rows: Any, outs: list[int]) -> None:
+    def _alike(self, op: Op, rows: Any, outs: list[int]) -> None:
         """Instructions whose operands come from the same blocks."""
         width, blocks = len(outs), []
         columns: list[int] | None = None
@@ -247,9 +239,9 @@ class _Reader:
         whole = block.width == width and len(set(at)) == width
         return (block, at) if whole or block.width == 1 else None
 
-    def _reduction(self, op: Any, row: Any, out: int) -> None:
+    def _reduction(self, op: Op, row: list[int], out: int) -> None:
         parts = []
-        for group in grouped(op, row.tolist()):
+        for group in grouped(op, row):
             members = group if isinstance(group, list) else [group]
             found = self._whole_block(members)
             if found is None:
@@ -279,7 +271,7 @@ class _Reader:
             self._place(Block(1, f"r{row}"), [row], [0])
 
 
-def _formula(op: Any, blocks: list[Block], width: int) -> Block:
+def _formula(op: Op, blocks: list[Block], width: int) -> Block:
     if op.name == "neg":
         return Block(width, f"−{blocks[0].inside(PRODUCT)}", PRODUCT)
     if op.name == "+" and blocks[0] is blocks[1]:

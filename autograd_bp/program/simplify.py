@@ -27,7 +27,7 @@ import numpy as np
 
 from autograd_bp.ops import CODES, TABLE, grouped
 from autograd_bp.program.instructions import Instructions, Ints
-from autograd_bp.program.record import INPUT, NUMBER, Recording
+from autograd_bp.program.record import INPUT, NUMBER, Recording, needed
 from autograd_bp.rules import IEEE
 
 try:
@@ -142,10 +142,7 @@ class Writer(Recording):
 
     def finish(self, inputs: Ints, outputs: Ints, labels: dict[int, str]) -> Instructions:
         """What was written, without what nothing needs."""
-        whole: Instructions = self.instructions(inputs, outputs, labels)
-        keep = whole.ancestors(whole.outputs)
-        keep[whole.inputs] = True
-        return whole.selected(keep)
+        return needed(self.instructions(inputs, outputs, labels))
 
 
 def _scattered(i: int) -> int:

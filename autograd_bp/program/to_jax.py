@@ -12,20 +12,17 @@ import operator
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from autograd_bp.ops import TABLE, Op
-from autograd_bp.program.lanes import evaluate, operand_count, product
-from autograd_bp.program.plan import CARRYING, PRODUCT, Plan
+from autograd_bp.program.lanes import evaluate
+from autograd_bp.program.plan import PRODUCT, Plan
+from autograd_bp.program.signature import Function, Layout
 from autograd_bp.reading import ArrayReading
 from autograd_bp.special import _BERNOULLI
 from autograd_bp.value import Value
-
-if TYPE_CHECKING:
-    from autograd_bp.program.layout import Layout
-    from autograd_bp.program.program import Program
 
 __all__ = ["to_jax"]
 
@@ -33,7 +30,7 @@ __all__ = ["to_jax"]
 _FLOATS = (np.float16, np.float32, np.float64)
 
 
-def to_jax(program: Program) -> Callable[..., Any]:
+def to_jax(program: Function) -> Callable[..., Any]:
     """What `Program.to_jax` does."""
     try:
         import jax.numpy as jnp
@@ -45,7 +42,7 @@ def to_jax(program: Program) -> Callable[..., Any]:
     def function(*args: Any) -> Any:
         leaves = [
             _checked(leaf, shape, layout)
-            for layout, arg in zip(program._matching(args), args, strict=True)
+            for layout, arg in zip(program.matching(args), args, strict=True)
             for leaf, (shape, _, _) in zip(layout.leaves(arg), layout.parts, strict=True)
         ]
         dtype = jnp.result_type(*leaves, float)  # floats from ints
@@ -54,19 +51,16 @@ def to_jax(program: Program) -> Callable[..., Any]:
         slots = jnp.asarray(plan.slots, dtype)
         if flat:
             slots = slots.at[: plan.uniform].set(jnp.concatenate(flat))
-        for code, n, k, out, at, m in plan.slot_steps.tolist():
-            if code in (PRODUCT, CARRYING[PRODUCT]):
-                which = plan.indices[at : at + (n + m) * k + n * m]
-                multiplied = multiply if code == PRODUCT else carried
-                found = product(slots[which], n, m, k, multiplied)
-                slots = slots.at[out : out + n * m].set(found)
-                continue
-            count = operand_count(code, k)
-            which = plan.indices[at : at + n * count].reshape(count, n).T
-            slots = slots.at[out : out + n].set(
-                evaluate(lambda op: rows[op.name], code, k, slots[which])
-            )
-        return _nested(program, slots[plan.same_slots])
+        for operation, carries, _, out, operands in plan.in_slots:
+            if operation == PRODUCT:
+                p, q, bias = [slots[which] for which in operands]
+                found = jnp.ravel((carried if carries else multiply)(p, q) + bias)
+            else:
+                found = evaluate(lambda op: rows[op.name], operation, slots[operands])
+            slots = slots.at[out : out + len(found)].set(found)
+        result, numbers = program.result, slots[plan.same_slots]
+        parts = [numbers[start:stop].reshape(shape or ()) for shape, start, stop in result.parts]
+        return result.flat.nest(parts)
 
     return function
 
@@ -95,12 +89,6 @@ def _checked(leaf: Any, shape: tuple[int, ...] | None, layout: Layout) -> Any:
     number = layout.number_in(leaf) if shape is None else layout.array_in(leaf, shape)
     keeps_its_type = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype in _FLOATS
     return leaf if keeps_its_type else number
-
-
-def _nested(program: Program, numbers: Any) -> Any:
-    layout = program.result
-    leaves = [numbers[start:stop].reshape(shape or ()) for shape, start, stop in layout.parts]
-    return leaves[0] if layout.spec is None else layout.spec.unflatten(leaves)
 
 
 # --- the chain rule ------------------------------------------------------------------------------

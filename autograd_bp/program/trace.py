@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autograd_bp.context import current, inside, is_inside, is_tracing, tracing
-from autograd_bp.program.layout import Layout
 from autograd_bp.program.program import Program
 from autograd_bp.program.record import record
+from autograd_bp.program.signature import Layout
 from autograd_bp.program.simplify import collect_sums
 from autograd_bp.transforms import others_vary
 from autograd_bp.trees import flatten
@@ -53,25 +53,25 @@ def traced(
     captures: bool,
 ) -> Program:
     """What `trace` gives; where it ``captures``, no Value from outside is a constant."""
-    arguments = [Layout(x, name) for x, name in zip(examples, names, strict=True)]
+    flats = [flatten(x, name) for x, name in zip(examples, names, strict=True)]
+    arguments = [Layout(*given) for given in zip(examples, names, flats, strict=True)]
     inputs: list[Value] = []
     given = []
     with tracing():
-        for layout, example in zip(arguments, examples, strict=True):
-            nodes = [x if isinstance(x, Value) else traced_input(x) for x in layout.example]
+        for flat in flats:
+            nodes = [x if isinstance(x, Value) else traced_input(x) for x in flat.numbers]
             inputs += nodes
-            given.append(flatten(example, layout.name).build(nodes))
-            layout.example = []
+            given.append(flat.build(nodes))
         if len({id(x) for x in inputs}) < len(inputs):
             raise ValueError("the same Value stands twice among the examples; give it once")
         with inside(True):
             returned = f(*given)
-        result = Layout(returned, "result")
+        results = flatten(returned, "result")
         within = current().trace if captures else None
-        instructions, captured = record(inputs, result.example, within)
-        result.example = []
+        instructions, captured = record(inputs, results.numbers, within)
     if optimize:
         instructions = collect_sums(instructions)
+    result = Layout(returned, "result", results)
     return Program(instructions, arguments, result, optimize, captured, name_of(f))
 
 

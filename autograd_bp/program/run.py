@@ -16,8 +16,9 @@ from autograd_bp.program import helpers
 from autograd_bp.program import lanes as numpy_lanes
 from autograd_bp.program.instructions import Floats, Ints
 from autograd_bp.program.plan import KEPT, Plan
+from autograd_bp.program.signature import Function
 
-__all__ = ["compiled", "kernel", "run_rows", "run_slots"]
+__all__ = ["compiled", "kernel", "plan_of", "row", "run_rows", "run_slots"]
 
 kernel: Any = None
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") != "1":
@@ -44,6 +45,31 @@ compiled: bool = kernel is not None
 
 NOTHING: Floats = np.empty((0, 0))
 NO_STEPS: Ints = np.empty((0, 6), np.int32)
+
+
+def plan_of(
+    function: Function, are_lanes: tuple[bool, ...] | None = None, reduce: bool = False
+) -> Plan:
+    """How to run a function, some of whose arguments are lanes; made once."""
+    key = are_lanes, reduce
+    plan: Plan | None = function.derived.get(key)
+    if plan is None:
+        sizes = [len(function.captured), *(layout.size for layout in function.arguments)]
+        choice = False, *(are_lanes or (False,) * len(function.arguments))
+        plan = Plan(function.instructions, np.repeat(choice, sizes), reduce)
+        function.derived[key] = plan
+    return plan
+
+
+def row(function: Function, numbers: Any) -> Floats:
+    """The numbers of the result for these inputs."""
+    plan = plan_of(function)
+    slots = plan.take_slots()
+    slots[: len(numbers)] = numbers
+    run_slots(plan, slots)
+    found: Floats = slots[plan.same_slots]
+    plan.give_back(slots)
+    return found
 
 
 def run_slots(plan: Plan, slots: Floats) -> None:

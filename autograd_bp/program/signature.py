@@ -1,19 +1,27 @@
-"""Arguments and results as rows of numbers in NumPy arrays, and back."""
+"""What a program takes and gives: arguments and results as rows of numbers, and back.
+
+A `Function` is instructions with such a signature: what derivatives are made of and emitters
+take. `Program` is one that runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import optree
 
-from autograd_bp.program.instructions import Floats
-from autograd_bp.trees import flatten, is_array, number, of_reals, without_nodes
+from autograd_bp.program.instructions import Floats, Instructions, Ints
+from autograd_bp.transforms import are_constants
+from autograd_bp.trees import Flat, flatten, is_array, number, of_reals, positions
 from autograd_bp.value import Number, Value
 
-__all__ = ["HoldsValues", "Layout", "values_in", "without_values"]
+__all__ = ["Function", "HoldsValues", "Layout", "values_in"]
 
+T = TypeVar("T")
 FLOAT64 = np.dtype(float)
 
 
@@ -28,33 +36,29 @@ class Layout:
     row as the example was: numbers stay numbers, arrays become arrays of floats.
     """
 
-    def __init__(self, example: Any, name: str) -> None:
+    def __init__(self, example: Any, name: str, flat: Flat | None = None) -> None:
         self.name = name
-        flat = flatten(example, name)
-        self.shapes = flat.shapes
+        flat = flat or flatten(example, name)
+        self.flat = Flat([], flat.shapes, flat.spec)
         self.size = sum(flat.sizes)
         ends = list(accumulate(flat.sizes))
         self.parts = list(zip(flat.shapes, [0, *ends], ends, strict=False))
         self.names = flat.names(name)
-        self.example: list[Any] = flat.numbers
-        self.spec = _spec(example)
+        self.is_number = flat.spec is None
         # The type of an example that is a list of bare numbers: the quickest to read.
-        is_flat = type(example) in (list, tuple) and all(_spec(x) is None for x in example)
+        is_flat = type(example) in (list, tuple) and all(map(_is_number, example))
         self._sequence = type(example) if is_flat else None
         # A tuple of numbers and arrays needs no optree to be built again.
         self._is_tuple = type(example) is tuple and all(
-            isinstance(x, (Value, float, int, np.ndarray)) for x in example
+            _is_number(x) or isinstance(x, np.ndarray) for x in example
         )
         self._shape = _shape_of_all(example)  # if it could be written as one array, its shape
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"example": []}
 
     def numbers(self, tree: Any) -> list[Number]:
         """The numbers and Values of an argument."""
         flat = flatten(tree, self.name)
-        if flat.spec != self.spec or flat.shapes != self.shapes:
-            raise self.misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.spec}")
+        if not flat.is_like(self.flat):
+            raise self.misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.flat.spec}")
         return flat.numbers
 
     def read(self, tree: Any, out: Floats) -> None:
@@ -62,7 +66,7 @@ class Layout:
 
         Raises `HoldsValues` where a Value stands among them.
         """
-        if self.spec is None:
+        if self.is_number:
             out[0] = tree if type(tree) is float else self.number_in(tree)
             return
         if (
@@ -99,7 +103,7 @@ class Layout:
             )
         leaves = self.leaves(tree)
         arrays = [self._array(leaf, dtype) for leaf in leaves]
-        shapes = [() if shape is None else shape for shape in self.shapes]
+        shapes = [() if shape is None else shape for shape in self.flat.shapes]
         if all(array.shape == shape for array, shape in zip(arrays, shapes, strict=True)):
             return np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
         lanes = {a.shape[0] if a.shape[1:] == s and a.ndim else -1
@@ -124,17 +128,15 @@ class Layout:
             ]
         if self._is_tuple:
             return tuple(leaves)
-        return leaves[0] if self.spec is None else self.spec.unflatten(leaves)
+        return self.flat.nest(leaves)
 
     def leaves(self, tree: Any) -> list[Any]:
         """The leaves of an argument, if it has the structure of the example."""
-        if self.spec is None:
+        if self.is_number:
             return [tree]
-        import optree
-
         leaves, spec = optree.tree_flatten(tree, none_is_leaf=True)
-        if spec != self.spec:
-            raise self.misfit(f"a {type(tree).__name__}, {spec}, in place of {self.spec}")
+        if spec != self.flat.spec:
+            raise self.misfit(f"a {type(tree).__name__}, {spec}, in place of {self.flat.spec}")
         return leaves
 
     def number_in(self, leaf: Any) -> float:
@@ -187,8 +189,7 @@ class Layout:
             raise self.misfit("nested lists of different lengths") from None
 
     def _no_branch(self, leaf: Any) -> Any:
-        spec = _spec(leaf)
-        if spec is not None and not spec.is_leaf():
+        if not _is_number(leaf) and not optree.tree_is_leaf(leaf, none_is_leaf=True):
             raise self.misfit(f"a {type(leaf).__name__} in place of a number")
         return leaf
 
@@ -204,18 +205,13 @@ def _shaped(numbers: Floats, shape: tuple[int, ...]) -> Floats:
     return numbers if len(shape) == 1 else numbers.reshape(shape)
 
 
-def _spec(tree: Any) -> Any:
-    """optree's description of a tree; None for a bare number."""
-    if isinstance(tree, (Value, float, int)):
-        return None
-    import optree
-
-    return optree.tree_structure(tree, none_is_leaf=True)
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (Value, float, int))
 
 
 def _shape_of_all(example: Any) -> tuple[int, ...] | None:
     """The shape of an array, or of nested lists that an array could replace; else None."""
-    if isinstance(example, (Value, float, int)):
+    if _is_number(example):
         return ()
     if isinstance(example, np.ndarray):
         return tuple(example.shape)
@@ -228,14 +224,126 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
 
 def values_in(args: Sequence[Any]) -> list[Value]:
     """The Values in arguments."""
-    flats = [flatten(arg, "argument") for arg in args if not _is_of_numbers(arg)]
-    return [x for flat in flats for x in flat.numbers if isinstance(x, Value)]
+    found: list[Value] = []
+    for arg in args:
+        if not is_array(arg) or arg.dtype == object:
+            found += [x for x in flatten(arg, "argument").numbers if isinstance(x, Value)]
+    return found
 
 
-def without_values(args: Sequence[Any]) -> tuple[Any, ...]:
-    """The arguments with the data of Values in their place."""
-    return tuple([arg if _is_of_numbers(arg) else without_nodes(arg) for arg in args])
+class Function:
+    """Instructions, and what they take and give; `Program` says what its fields are."""
+
+    def __init__(
+        self,
+        instructions: Instructions,
+        arguments: Sequence[Layout],
+        result: Layout,
+        optimize: bool = True,
+        captured: Sequence[Value] = (),
+        name: str = "program",
+    ) -> None:
+        self.instructions = instructions
+        self.arguments = tuple(arguments)
+        self.result = result
+        self.optimize = optimize
+        self.captured = tuple(captured)
+        self.name = name
+        self.derived: dict[Any, Any] = {}
+        self._check_sizes()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What can be made again travels with nobody.
+        return self.frozen().__dict__ | {"derived": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        inputs, outputs = self.instructions.inputs, self.instructions.outputs
+        found = len(inputs) - len(self.captured), len(outputs)
+        sizes = sum([layout.size for layout in self.arguments]), self.result.size
+        if found != sizes:
+            raise ValueError(
+                f"arguments and result have {sizes[0]} and {sizes[1]} numbers, but the "
+                f"instructions {found[0]} inputs and {found[1]} outputs"
+            )
+
+    def __len__(self) -> int:
+        """How many instructions there are, not counting inputs and constants."""
+        return int(np.count_nonzero(self.instructions.code))
+
+    def twin(
+        self: F,
+        instructions: Instructions,
+        arguments: Sequence[Layout],
+        result: Layout,
+        captured: Sequence[Value] = (),
+    ) -> F:
+        """One of these instructions that is simplified, or not, as this one is."""
+        return type(self)(instructions, arguments, result, self.optimize, captured, self.name)
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """What is made from this one, made at the first call and kept."""
+        found: T | None = self.derived.get(key)
+        if found is None:
+            found = self.derived[key] = make()
+        return found
+
+    def frozen(self: F) -> F:
+        """The same with what it captured as constants, at their present data.
+
+        Raises ValueError where a transformation or a trace made it, so that it is none.
+        """
+        if not self.captured:
+            return self
+        if not are_constants(self.captured):
+            raise ValueError(
+                f"{self.name} stands on {self.captured[0]!r}, which a transformation or a trace "
+                "around it made: it cannot be kept, exported or pickled with the number that this "
+                "has in one call. Make it an argument of the traced function"
+            )
+        n = len(self.captured)
+        inputs, number = self.instructions.inputs, self.instructions.number.copy()
+        number[inputs[:n]] = [x.data for x in self.captured]
+        instructions = replace(self.instructions, number=number, inputs=inputs[n:])
+        return self.twin(instructions, self.arguments, self.result)
+
+    def matching(self, args: tuple[Any, ...]) -> tuple[Layout, ...]:
+        """The layouts of these arguments, if they are as many."""
+        if len(args) != len(self.arguments):
+            raise TypeError(
+                f"the program takes {len(self.arguments)} arguments, as the function that was "
+                f"traced did; got {len(args)}"
+            )
+        return self.arguments
+
+    def operands(self, args: tuple[Any, ...]) -> list[Number]:
+        """What the inputs are: the captured Values, then what stands in the arguments."""
+        row: list[Number] = list(self.captured)
+        for layout, arg in zip(self.matching(args), args, strict=True):
+            row += layout.numbers(arg)
+        return row
+
+    def position(self, argnums: int) -> int:
+        """Which argument this one is, for what takes one only."""
+        found = positions(argnums, len(self.arguments), "arguments of the program")
+        if not isinstance(found, int):
+            raise ValueError(f"argnums must name one argument here, got {argnums!r}")
+        return found
+
+    def inputs_of(self, argnums: int) -> Ints:
+        """The inputs that are this argument's numbers."""
+        at = self.position(argnums)
+        start = len(self.captured) + sum(layout.size for layout in self.arguments[:at])
+        return self.instructions.inputs[start : start + self.arguments[at].size]
+
+    @property
+    def input_names(self) -> list[str]:
+        """What each input is called."""
+        captured = [x.label or f"captured[{i}]" for i, x in enumerate(self.captured)]
+        return captured + [name for layout in self.arguments for name in layout.names]
 
 
-def _is_of_numbers(arg: Any) -> bool:
-    return isinstance(arg, np.ndarray) and arg.dtype != object
+F = TypeVar("F", bound=Function)
