@@ -4,13 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autograd_bp/value.pxd \
-	autograd_bp/tape.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
+PROJECT := pyproject.toml setup.py $(addprefix autograd_bp/,ops.py languages.py headers.py special.h \
+	value.py value.pxd tape.py nary.py) $(addprefix autograd_bp/program/,kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 SUITE := $(BIN)/python -m pytest -n auto --dist worksteal tests
 
 .PHONY: help demo test test-all test-interpreted test-fallback wheel coverage fuzz conformance \
-	composition mutation example-operation sanitize valgrind oom lint hooks bench readme docs bench-pages clean
+	composition mutation example-operation sanitize valgrind oom lint hooks bench reference docs bench-pages clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -79,8 +79,8 @@ hooks: $(VENV)/.dev  ## check each commit before it is made
 bench: $(VENV)/.bench  ## the speed tables, side by side with peers
 	$(BIN)/python -m benchmarks
 
-readme: $(VENV)/.dev  ## make the README's table of operations and pictures anew
-	$(BIN)/python docs/make_readme.py
+reference: $(VENV)/.dev  ## make the table of operations and the README's pictures anew
+	$(BIN)/python docs/make_reference.py
 
 docs: $(VENV)/.docs  ## build the site, every warning an error, into site/
 	$(BIN)/mkdocs build --quiet

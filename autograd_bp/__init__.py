@@ -12,33 +12,22 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if os.environ.get("AUTOGRAD_BP_INTERPRETED") == "1" and "autograd_bp.value" not in sys.modules:
     # Run the engine from its source though it is compiled: to step through it, or to test it.
-    import importlib.util
-    from pathlib import Path
+    from autograd_bp._pure import Sources
 
-    for _name in ("value", "tape"):
-        _spec = importlib.util.spec_from_file_location(
-            f"autograd_bp.{_name}", Path(__file__).with_name(f"{_name}.py")
-        )
-        assert _spec is not None
-        assert _spec.loader is not None
-        sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
-        _spec.loader.exec_module(sys.modules[_spec.name])
-        globals()[_name] = sys.modules[_spec.name]  # as an import would
+    sys.meta_path.insert(0, Sources(__name__))
 
 from autograd_bp import functions as _functions
 from autograd_bp.check import check_grads
 from autograd_bp.context import no_grad, scope, watch
 from autograd_bp.custom import checkpoint, custom, implicit
 from autograd_bp.debug import GraphInfo, detect_anomaly, graph_info, warn_missing_gradients
-from autograd_bp.draw import draw
-from autograd_bp.explain import explain
 from autograd_bp.functions import *  # noqa: F403
-from autograd_bp.graph import topological_order
-from autograd_bp.steps import steps
+from autograd_bp.nary import dot, logsumexp, mean, norm, softmax, sum_of
 from autograd_bp.transforms import (
     grad,
     gradients,
@@ -49,20 +38,12 @@ from autograd_bp.transforms import (
     value_and_grad,
     vjp,
 )
-from autograd_bp.value import (
-    Number,
-    Value,
-    compiled,
-    dot,
-    logsumexp,
-    mean,
-    norm,
-    softmax,
-    sum_of,
-    zero_grad,
-)
+from autograd_bp.value import Number, Value, compiled, topological_order, zero_grad
 
 if TYPE_CHECKING:
+    from autograd_bp.pictures.draw import draw
+    from autograd_bp.pictures.explain import explain
+    from autograd_bp.pictures.steps import steps
     from autograd_bp.program import Jitted as Jitted
     from autograd_bp.program import Program as Program
     from autograd_bp.program import gather as gather
@@ -81,18 +62,19 @@ __all__ = [
     "watch", "zero_grad", *_functions.__all__,
 ]  # fmt: skip
 
-# These need NumPy, which the rest does without: so they are found when they are asked for, and
-# ``from autograd_bp import *`` leaves them out.
-_IN_PROGRAM = frozenset(("Jitted", "Program", "gather", "jit", "one_hot", "take", "trace"))
+# These are found when they are asked for: most programs draw nothing, and those of ``program``
+# need NumPy, which the rest does without, so that ``from autograd_bp import *`` leaves them out.
+_LATER = {"draw": "pictures.draw", "explain": "pictures.explain", "steps": "pictures.steps"}
+_LATER |= dict.fromkeys(
+    ["Jitted", "Program", "gather", "jit", "one_hot", "take", "trace"], "program"
+)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _IN_PROGRAM:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from autograd_bp import program
-
-    return getattr(program, name)
+    return getattr(import_module(f"autograd_bp.{_LATER[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_IN_PROGRAM})
+    return sorted({*globals(), *_LATER})

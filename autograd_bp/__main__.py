@@ -1,7 +1,7 @@
-"""``python -m autograd_bp`` is the command ``autograd-bp``."""
+"""``python -m autograd_bp`` is the command ``autograd-bp``, with the commands of `nn`."""
 
 import sys
 
-from autograd_bp.cli import main
+from nn.cli import main
 
 sys.exit(main())

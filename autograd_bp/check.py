@@ -82,7 +82,7 @@ class Estimate(NamedTuple):
     step: float
     begin: float
     is_central: bool
-    size: float
+    size: float = 0.0
 
 
 def _check(
@@ -155,7 +155,7 @@ def _disagreeing(
             return
     for mode, j, d in wanted:
         if j not in seen:  # f cannot be computed on either side, and is infinite or NaN here too
-            yield mode, j, d, Estimate(math.nan, math.inf, 0.0, 0.0, is_central=True, size=0.0)
+            yield mode, j, d, Estimate(math.nan, math.inf, 0.0, 0.0, is_central=True)
             continue
         known = trusted(seen[j])
         best = min(known, key=lambda e: e.error)

@@ -14,10 +14,10 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from autograd_bp import Value, __version__
 from autograd_bp.check import Estimate, differences, trusted
@@ -25,14 +25,18 @@ from autograd_bp.files import write_whole
 from autograd_bp.formula import Formula
 from autograd_bp.text import printable
 
-__all__ = ["main", "parser"]
-
-FILES = {"c": "network.c", "onnx": "network.onnx", "torch": "network.pt"}
+__all__ = ["Command", "main", "parser"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    commands = parser()
+Command: TypeAlias = Callable[[str, Any, str], argparse.ArgumentParser]
+"""Adds a command by its name, what runs it, and a text that says what it does; returns its parser.
+
+What runs it takes the options and returns an object for JSON and a text."""
+
+
+def main(arguments: Sequence[str] | None = None, *more: Callable[[Command], None]) -> int:
+    """Run one command; returns the exit code. Each of ``more`` adds commands to those here."""
+    commands = parser(*more)
     try:
         options, unknown = commands.parse_known_args(arguments)
         if unknown:
@@ -105,7 +109,7 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(_printed(self.prog, message))  # of --help and --version, which end then
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*more: Callable[[Command], None]) -> argparse.ArgumentParser:
     """The commands and their options."""
     whole = _Parser(
         prog="autograd-bp", description="Derivatives, graphs and small networks, on scalars."
@@ -150,48 +154,8 @@ def parser() -> argparse.ArgumentParser:
     explain = of_formula("explain", _explain, "where the gradient of one name comes from")
     explain.add_argument("--of", metavar="NAME", help="(default: the first name in the formula)")
     explain.add_argument("--latex", action="store_true", help="as LaTeX")
-
-    train = command("train", _train, "train a network on a table, and save it")
-    train.add_argument("data", help="moons, digits, or a .csv file with a header row")
-    train.add_argument(
-        "--target", metavar="COLUMN", help="what to predict (default: the last column)"
-    )
-    train.add_argument(
-        "--kind",
-        choices=["classes", "quantity"],
-        help="what the target is (default: classes if it is text, or 20 whole numbers at most)",
-    )
-    train.add_argument("--layers", default="16,16", help="hidden sizes (default %(default)s)")
-    train.add_argument(
-        "--activation", default="sigmoid", help="of the hidden layers (default %(default)s)"
-    )
-    train.add_argument(
-        "--epochs", type=int, default=100, help="how often each row is seen (default %(default)s)"
-    )
-    train.add_argument(
-        "--lr", type=float, default=0.03, help="learning rate of Adam (default %(default)s)"
-    )
-    train.add_argument(
-        "--seed", type=int, default=0, help="of the weights and the order (default %(default)s)"
-    )
-    train.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("out"),
-        help="folder to write to (default %(default)s)",
-    )
-    predict = command("predict", _predict, "what a saved network says of the rows of a table")
-    predict.add_argument("model", type=Path, help="model.safetensors, as train writes it")
-    predict.add_argument("data", type=Path, help="a .csv file with the columns of training")
-    export = command("export", _export, "a saved network in another language")
-    export.add_argument("model", type=Path, help="model.safetensors, as train writes it")
-    export.add_argument(
-        "--to", choices=list(FILES), default="c", help="C99, ONNX, a state_dict (default c)"
-    )
-    export.add_argument(
-        "-o", "--out", type=Path, help="(default network.c, network.onnx or network.pt)"
-    )
+    for add in more:
+        add(command)
     return whole
 
 
@@ -294,7 +258,7 @@ def _difference(f: Any, point: list[float], i: int) -> Estimate:
         slope = float(above - below) / (2.0 * h)
     except (ValueError, ArithmeticError):
         slope = math.nan
-    return Estimate(slope, 0.0, h, h, is_central=True)
+    return Estimate(slope, 0.0, h, h, is_central=True, size=0.0)
 
 
 def _agree(g: float, e: Estimate) -> bool:
@@ -305,7 +269,7 @@ def _agree(g: float, e: Estimate) -> bool:
 
 
 def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autograd_bp.draw import PICTURES, draw
+    from autograd_bp.pictures.draw import PICTURES, draw
 
     if options.out.suffix not in PICTURES:
         raise ValueError(f"out must end in {', '.join(PICTURES)}; got {str(options.out)!r}")
@@ -315,7 +279,7 @@ def _draw(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _steps(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autograd_bp.steps import steps
+    from autograd_bp import steps
 
     result, _ = _graph(options)
     path = steps(result, title=options.formula).write(options.out)
@@ -323,7 +287,7 @@ def _steps(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _explain(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from autograd_bp.explain import explain
+    from autograd_bp import explain
 
     result, leaves = _graph(options)
     name = options.of or next(iter(leaves))
@@ -332,69 +296,6 @@ def _explain(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     explanation = explain(leaves[name], result)
     text = explanation.latex() if options.latex else str(explanation)
     return {"name": name, "total": explanation.total, "text": text}, text
-
-
-# --- networks -------------------------------------------------------------------------------------
-
-
-def _train(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from nn.tables import read_csv, sample_data, train
-
-    if options.data in ("moons", "digits"):
-        table = sample_data(options.data)
-    else:
-        if not Path(options.data).exists():
-            raise FileNotFoundError(
-                f"there is no file {options.data!r}; data is moons, digits, or a .csv file"
-            )
-        table = read_csv(options.data)
-    report = train(
-        table, options.target, _sizes(options.layers), options.activation, kind=options.kind,
-        epochs=options.epochs, lr=options.lr, seed=options.seed, out=options.out,
-        progress=not options.json and sys.stderr is not None,
-    )  # fmt: skip
-    return report, "\n".join(f"{name}: {_shown(x)}" for name, x in report.items())
-
-
-def _sizes(text: str) -> list[int]:
-    try:
-        sizes = [int(size) for size in text.split(",")] if text else []
-    except ValueError:
-        sizes = [0]
-    if any(size < 1 for size in sizes):
-        raise ValueError(f"--layers must be sizes with commas between, such as 16,16; got {text!r}")
-    return sizes
-
-
-def _predict(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from nn.tables import load_network, read_csv
-
-    network, table = load_network(options.model), read_csv(options.data)
-    outputs = network.outputs(table)
-    predictions = network.said(outputs)
-    found: dict[str, Any] = {"predictions": predictions}
-    if network.classes:
-        found["probabilities"] = network.probabilities(outputs)
-    return found, "\n".join(map(_shown, predictions))
-
-
-def _export(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from nn.tables import load_network
-
-    out = options.out or Path(FILES[options.to])
-    network = load_network(options.model)
-    network.export(options.to, out)
-    return {
-        "file": str(out),
-        "inputs": network.columns,
-        "outputs": network.output_names,
-    }, printable(str(out))
-
-
-def _shown(x: Any) -> str:
-    if isinstance(x, list):
-        return ", ".join(map(_shown, x))
-    return f"{x:.6g}" if isinstance(x, float) else printable(str(x))
 
 
 def _finite(x: Any) -> Any:

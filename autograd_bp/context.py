@@ -30,9 +30,9 @@ from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 __all__ = [
-    "Context", "Effect", "State", "Trace", "collect", "current", "differentiating", "inside",
-    "is_inside", "no_grad", "on_numbers", "recording", "scope", "tracing", "watch",
-    "watch_derivatives",
+    "Context", "Effect", "State", "Trace", "collect", "current", "derivative_watchers",
+    "differentiating", "inside", "is_inside", "is_recording", "is_tracing", "no_grad", "on_numbers",
+    "recording", "scope", "tracing", "watch", "watch_derivatives",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -479,6 +479,16 @@ def is_inside() -> bool:
     return current().inside
 
 
+def is_recording() -> bool:
+    """Whether results are nodes of a graph: not so within `no_grad`, but in a trace."""
+    return current().recording or is_tracing()
+
+
+def derivative_watchers() -> tuple[Callable[..., object], ...]:
+    """Who watches derivatives in this thread or task."""
+    return current().derivative_watchers
+
+
 # --- traces --------------------------------------------------------------------------------------
 
 _LAST = (1 << 22) - 1  # as many traces as a node's bits can tell apart
@@ -544,3 +554,9 @@ class tracing(Context):
 
     def _end(self, effect: Trace) -> None:
         effect.close()
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced here, within `tracing`."""
+    trace = current().trace
+    return trace is not None and trace.is_open

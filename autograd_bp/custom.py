@@ -12,21 +12,21 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from autograd_bp.context import collect, inside, is_inside, on_numbers, recording
-from autograd_bp.tape import Tape, condense
-from autograd_bp.transforms import grad, jvp, pull_back
-from autograd_bp.trees import Flat, flatten
-from autograd_bp.value import (
-    Number,
-    Value,
-    _number,
-    apply,
+from autograd_bp.adjoint import pull_back
+from autograd_bp.context import (
+    collect,
     derivative_watchers,
-    is_symbolic,
+    inside,
+    is_inside,
     is_tracing,
-    peek,
-    restore,
+    on_numbers,
+    recording,
 )
+from autograd_bp.copies import restore
+from autograd_bp.tape import Tape, condense
+from autograd_bp.transforms import grad, jvp
+from autograd_bp.trees import Flat, flatten
+from autograd_bp.value import Number, Value, _number, apply, is_symbolic, peek
 
 __all__ = ["checkpoint", "custom", "implicit"]
 

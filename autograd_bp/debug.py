@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from autograd_bp.adjoint import deriving
 from autograd_bp.context import Context, Effect, State
-from autograd_bp.graph import topological_order
-from autograd_bp.ops import carry
+from autograd_bp.rules import carry
 from autograd_bp.text import printable
-from autograd_bp.transforms import deriving
-from autograd_bp.value import Value, _nodes, compiled, is_symbolic
+from autograd_bp.value import Value, _nodes, compiled, is_symbolic, topological_order
 
 __all__ = ["GraphInfo", "detect_anomaly", "graph_info", "warn_missing_gradients"]
 

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from autograd_bp import functions, value
+from autograd_bp import functions, nary
 from autograd_bp.value import Number, apply
 
 __all__ = ["Formula"]
@@ -23,7 +23,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(functions, name) for name in functions.__all__ if name != "where"
 } | {"abs": lambda x: apply("abs", x)}
 OF_MANY: dict[str, Callable[..., Any]] = {
-    "sum": value.sum_of, "mean": value.mean, "norm": value.norm, "logsumexp": value.logsumexp,
+    "sum": nary.sum_of, "mean": nary.mean, "norm": nary.norm, "logsumexp": nary.logsumexp,
 }  # fmt: skip
 BINARY: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**",

@@ -19,7 +19,7 @@ cdef extern from "Python.h":
     bint PyGC_Disable()
     bint PyGC_Enable()
 
-# The rows of one or two operands as C, written by program/c_text.py at build time.
+# The rows of one or two operands as C, written by headers.py at build time.
 cdef extern from "engine_rows.h":
     int TABLE_IN_C
     ctypedef struct Row:
@@ -45,3 +45,8 @@ cdef class Value:
     cdef Value _a
     cdef Value _b
     cdef _Details _details
+
+# What `nary.py` makes its nodes with.
+cdef _Details _new_details(Py_ssize_t n)
+cdef Value _node_of_many(short code, double data, _Details details, object bias)
+cdef double _data(object x, str name)

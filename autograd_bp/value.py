@@ -3,14 +3,28 @@
 """The engine: scalars that remember how they were made, and the chain rule run backwards.
 
 A `Value` holds a number and links to the operands that it was computed from, each with the
-local derivative ∂self/∂operand at that point. `Value.backward` sorts the graph topologically,
-consumers first, and hands every node's gradient on to its operands:
+local derivative ∂self/∂operand at that point:
+
+    _data, _grad    the number, and ∂root/∂self after a pass
+    _a, _b          the operands that are nodes; None for a plain number
+    _da, _db        ∂self/∂a and ∂self/∂b; for a plain number the number itself
+    _code           which operation it was, a row of the table in `ops.py`; 0 for a leaf
+    _details        what most nodes do without: a label, more operands than two
+
+An operation computes its number and the local derivatives, and makes a node of them:
+
+    def __mul__(self, other):
+        return _node(MUL, self, other, self._data * other._data, other._data, self._data)
+
+`Value.backward` sorts the graph topologically, consumers first, and hands every node's gradient
+on to its operands:
 
     operand.grad += node.grad * ∂node/∂operand
 
-That is the whole of reverse-mode automatic differentiation. The rest of this file builds
-nodes quickly: operations read their value and derivatives from the table in `ops.py`, but for
-the few that make up most graphs (+ - * / relu and the n-ary ones), which spell them out.
+That is the whole of reverse-mode automatic differentiation. Read on from here: `_node`, the sort,
+`Value` with its first operator, and `backward`. Then come the other operations, compact: they
+read their value and derivatives from the table, but for the few that make up most graphs
+(+ - * / relu), which spell them out. Those of many operands are in `nary.py`.
 
 This is ordinary Python. Where a C compiler is found at installation, Cython compiles the same
 file: annotations such as ``float`` then become C types, and the ``cython`` decorators say that
@@ -20,16 +34,19 @@ rows of one or two operands are C then, too.
 
 from __future__ import annotations
 
+import copyreg
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 
 from autograd_bp import context, ops
-from autograd_bp.context import State, Trace, current, no_grad, recording
+from autograd_bp.context import State, Trace, current, is_tracing, no_grad
 from autograd_bp.hooks import call_hook, refuse_in_a_hook
-from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped, ieee
+from autograd_bp.ops import CODES, EDITION, TABLE, grouped
+from autograd_bp.rules import RULES, careful, ieee
 
 try:
     from autograd_bp._pure import cython
@@ -38,15 +55,12 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
-    from cython.cimports.libc.math import exp, log, sqrt
 else:  # the rest stands in value.pxd for the compiler
-    from math import exp, log, sqrt
+    from itertools import chain, repeat
+    from operator import add
     from operator import getitem as item
 
-    from autograd_bp._pure import pass_aside
-
     Items: TypeAlias = Sequence[Any]
-    number_of = float
     if TYPE_CHECKING:
         TABLE_IN_C = 0
         row_in_c: Any = None
@@ -57,10 +71,7 @@ else:  # the rest stands in value.pxd for the compiler
         return row
 
 
-__all__ = [
-    "Number", "Value", "dot", "logsumexp", "mean", "no_grad", "norm", "softmax", "sum_of",
-    "zero_grad",
-]  # fmt: skip
+__all__ = ["Number", "Value", "no_grad", "topological_order", "zero_grad"]
 
 compiled: bool = cython.compiled
 """Whether this engine runs as C code."""
@@ -79,17 +90,8 @@ DIV = cython.declare(cython.short, CODES["/"])
 POW = cython.declare(cython.short, CODES["**"])
 NEG = cython.declare(cython.short, CODES["neg"])
 RELU = cython.declare(cython.short, CODES["relu"])
-DETACH = cython.declare(cython.short, CODES["detach"])
 DOT = cython.declare(cython.short, CODES["dot"])
-SUM_OF = cython.declare(cython.short, CODES["sum_of"])
-MEAN = cython.declare(cython.short, CODES["mean"])
-LOGSUMEXP = cython.declare(cython.short, CODES["logsumexp"])
-NORM = cython.declare(cython.short, CODES["norm"])
-INF = cython.declare(cython.double, math.inf)
-
-_SEQUENCES: list[int] = [op.sequences for op in TABLE]
-
-_rows_in_c = cython.declare(cython.bint, rows_in_c)
+DETACH = cython.declare(cython.short, CODES["detach"])
 
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
@@ -99,12 +101,10 @@ KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
 MET = cython.declare(cython.longlong, 1 << ops.MARK_SHIFT)  # see the sort
 DONE = cython.declare(cython.longlong, 2 << ops.MARK_SHIFT)
 
-# What a node's rows of operands hold: nodes in the one row and in the other, and what is neither
-# a node nor a float yet. The bits below are those of the codes of the nodes, so that they are 0
-# where all are leaves (sorting skips such rows).
+# What a node's rows of operands hold: nodes in the one row and in the other. The bits below are
+# those of the codes of the nodes, so that they are 0 where all are leaves (sorting skips such).
 ROW = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
 OTHERS = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
-ODD = cython.declare(cython.longlong, 4 << ops.CODE_BITS)
 
 # How many contexts (no_grad, watch) are open in all threads, and nodes of traces are alive:
 # operations look no further at 0. (Interpreted Python knows which, by identity.)
@@ -115,11 +115,8 @@ if not cython.compiled:
 # Whether some leaf may hold a hook or a gradient that is a graph: passes then visit leaves too.
 _leaves_need_care = cython.declare(cython.bint, False)
 
-# Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
-# nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
-_NESTING = cython.declare(cython.int, 100)
-_nested = cython.declare(cython.int, 0)
-_waiting: list[object] = cython.declare(list, [])
+
+# --- making a node -------------------------------------------------------------------------------
 
 
 @cython.no_gc
@@ -147,26 +144,136 @@ class _Details:
 
 
 @cython.cfunc
-def _new_details(n: cython.Py_ssize_t) -> _Details:
-    """Details with room for n partials, and no operands yet."""
-    details: _Details = _Details.__new__(_Details)
-    details.label = details.scope = ""
-    details.operands = details.others = ()
-    details.rule = details.hooks = details.grad_node = None
-    details.has = 0
-    if n or not cython.compiled:
-        details.partials = _doubles(n)
-    return details
+def _node(
+    code: cython.short, a: Value | None, b: Value | None, data: float, da: float, db: float
+) -> Value:
+    """The result of an operation on at most two operands."""
+    node: Value = Value.__new__(Value)
+    node._data = data
+    node._grad = 0.0
+    node._a = a
+    node._b = b
+    node._da = da
+    node._db = db
+    node._details = None
+    node._code = code
+    if _contexts:
+        _in_context(node)
+    return node
+
+
+@cython.inline
+@cython.cfunc
+def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
+    """The result of an operation on one operand."""
+    return _node(code, x, None, data, dx, 0.0)
+
+
+# --- sorting the graph ---------------------------------------------------------------------------
+#
+# No lock is held here or in a pass, for none could be waited for in a hook or a signal handler,
+# or in a child of fork. Compiled, what marks nodes or changes gradients is never interrupted:
+# threads, signals and finalizers come where Python's own code runs, and none does. So nothing in
+# it may call any, or drop the last reference to an object. Interpreted, anything comes anywhere:
+# a walk then has its marks in a set, and gradients are written by a single call.
 
 
 @cython.cfunc
-def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
-    if cython.compiled:
-        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8))
-        if not block:
-            raise MemoryError
-        return block
-    return [0.0] * n
+def _consumers_first(
+    waiting: list[Value], stop: list[Value] | None, leaves: cython.bint, clear: cython.bint
+) -> list[Value]:
+    """The nodes of a graph, each before its operands; on request the leaves too.
+
+    The roots are those that wait, the first of them last; the list is used up. Nodes in ``stop``
+    are taken for met and done. With ``clear`` gradients are set to 0 as well, but those of leaves,
+    while the nodes are at hand: of use where no more than compiled code follows.
+
+    A depth-first search: a node goes into the order after its operands, which wait on a stack
+    meanwhile, and the order is turned round. Marks in ``_code`` say who was met (MET), and who is
+    in the order (DONE), so neither a set nor recursion is needed. Read backwards, operands first,
+    the order has them as they were written.
+    """
+    node: Value
+    d: _Details
+    order: list[Value] = []
+    if not cython.compiled:  # sets instead of marks, and on the stack a None below the operands
+        met = set(map(id, stop or ()))
+        opened: list[Value] = []
+        while waiting:
+            node = waiting.pop()
+            if node is None:
+                order.append(opened.pop())
+            elif id(node) not in met:
+                met.add(id(node))
+                opened.append(node)
+                waiting.append(None)  # type: ignore[arg-type]
+                p = node._b
+                if p is not None and (p._code or leaves) and id(p) not in met:
+                    waiting.append(p)
+                p = node._a
+                if p is not None and (p._code or leaves) and id(p) not in met:
+                    waiting.append(p)
+                if node._details is not None:
+                    d = node._details
+                    for p in reversed((*d.operands, *d.others)):
+                        if type(p) is not float and (p._code or leaves) and id(p) not in met:
+                            waiting.append(p)
+        order.reverse()
+        return order
+    try:
+        if stop is not None:
+            for node in stop:
+                node._code |= DONE
+        while waiting:
+            node = cython.cast(Value, waiting[len(waiting) - 1])
+            if node._code >= MET:
+                if node._code < DONE:
+                    node._code += MET
+                    order.append(node)
+                waiting.pop()
+                continue
+            if clear and node._code:
+                node._grad = 0.0
+            node._code += MET
+            if node._b is not None and node._b._code < MET and (node._b._code or leaves):
+                waiting.append(node._b)
+            if node._a is not None and node._a._code < MET and (node._a._code or leaves):
+                waiting.append(node._a)
+            if node._details is not None:
+                d = node._details
+                if d.has & CODE or leaves:
+                    _have_wait(d.others, waiting, leaves)
+                    _have_wait(d.operands, waiting, leaves)
+    finally:  # also where memory gives out
+        _take_marks_off(waiting)
+        _take_marks_off(order)
+        if stop is not None:
+            _take_marks_off(stop)
+    order.reverse()
+    return order
+
+
+@cython.cfunc
+def _have_wait(row: tuple[Any, ...], waiting: list[Value], leaves: cython.bint) -> object:
+    """Put the nodes of a row that were not met yet on the stack, the first on top."""
+    p: Value
+    for x in reversed(row):
+        if type(x) is not float:
+            p = x
+            if p._code < MET and (p._code or leaves):
+                waiting.append(p)
+    return None
+
+
+@cython.cfunc
+def _take_marks_off(nodes: list[Value]) -> object:
+    node: Value
+    for node in nodes:
+        node._code &= KEPT
+    return None
+
+
+# --- a Value -------------------------------------------------------------------------------------
 
 
 @cython.no_gc
@@ -209,6 +316,79 @@ class Value:
             self.label = label
         if _contexts:
             _in_context(self)
+
+    def __mul__(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            b: Value = other
+            return _node(MUL, self, b, self._data * b._data, b._data, self._data)
+        if not _is_real(other):
+            return NotImplemented
+        c: float = float(other)
+        return _node(MUL, self, None, self._data * c, c, c)
+
+    def backward(self, seed: SupportsFloat = 1.0, create_graph: bool = False) -> None:
+        """Set ``grad`` of every node of this graph to ∂self/∂node, times ``seed``.
+
+        Leaves add it to what they have, so call `zero_grad` between steps; every other node
+        gets its gradient anew, and keeps it to be read. Passes may overlap, of threads or of
+        signal handlers: gradients of a leaf that several graphs share are summed correctly.
+
+        With ``create_graph`` the gradients are Values, to be differentiated again. As in
+        PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
+        `autograd_bp.gradients` has no such effect.
+
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> y.backward()
+        >>> y.backward()
+        >>> x.grad, y.grad
+        (12.0, 1.0)
+        """
+        node: Value
+        p: Value | None
+        d: _Details | None
+        g: float
+        if _leaves_need_care:
+            refuse_in_a_hook()
+        if _contexts:
+            refuse_in_trace(self, "backward()")
+        if create_graph:
+            from autograd_bp.adjoint import backward_graph  # above: it is made of Values
+
+            return backward_graph(self, seed)
+        start: float = seed if type(seed) is float else _number(seed, "seed")
+        care: cython.bint = _leaves_need_care
+        order: list[Value] = _consumers_first([self], None, care, not care)
+        if not cython.compiled or (care and _have_care(order)):
+            _pass_aside(self, start, order, care and _have_care(order))
+        else:  # in place: nothing comes between these lines when they are compiled
+            if care:
+                for node in order:
+                    if node._code:
+                        node._grad = 0.0
+            self._grad += start
+            for node in order:
+                g = node._grad
+                if g == 0.0:  # it carries nothing, whatever the local derivatives
+                    continue
+                if g - g != 0.0:
+                    _hand_on_infinite(g, node)
+                    continue
+                if node._a is not None:
+                    node._a._grad += g * node._da
+                if node._b is not None:
+                    node._b._grad += g * node._db
+                if node._details is not None:
+                    d = node._details
+                    if d.has & ROW:
+                        _hand_on(g, d, d.operands, 0)
+                    if d.has & OTHERS:
+                        _hand_on(g, d, d.others, len(d.operands))
+        for watcher in current().derivative_watchers if _contexts else ():
+            for node in order:
+                for p, dp in zip(node.parents, node.local_grads, strict=True):
+                    watcher(node, p, node._grad, dp)
+        return None
 
     # --- what a node knows -----------------------------------------------------------------------
 
@@ -341,78 +521,6 @@ class Value:
             found.append(self._db)
         return tuple(found)
 
-    # --- the chain rule --------------------------------------------------------------------------
-
-    def backward(self, seed: SupportsFloat = 1.0, create_graph: bool = False) -> None:
-        """Set ``grad`` of every node of this graph to ∂self/∂node, times ``seed``.
-
-        Leaves add it to what they have, so call `zero_grad` between steps; every other node
-        gets its gradient anew, and keeps it to be read. Passes may overlap, of threads or of
-        signal handlers: gradients of a leaf that several graphs share are summed correctly.
-
-        With ``create_graph`` the gradients are Values, to be differentiated again. As in
-        PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
-        `autograd_bp.gradients` has no such effect.
-
-        >>> x = Value(3.0)
-        >>> y = x * x
-        >>> y.backward()
-        >>> y.backward()
-        >>> x.grad, y.grad
-        (12.0, 1.0)
-        """
-        node: Value
-        p: Value | None
-        d: _Details | None
-        g: float
-        if _leaves_need_care:
-            refuse_in_a_hook()
-        if _contexts:
-            refuse_in_trace(self, "backward()")
-        if create_graph:
-            from autograd_bp.transforms import backward_graph
-
-            return backward_graph(self, seed)
-        start: float = seed if type(seed) is float else _number(seed, "seed")
-        order: list[Value] = _consumers_first(
-            [self], None, _leaves_need_care, not _leaves_need_care
-        )
-        with_care: cython.bint = _leaves_need_care and _have_care(order)
-        if not cython.compiled:
-            pass_aside(self, start, order, with_care, run_hooks)
-        elif with_care:
-            from autograd_bp.tape import pass_with_hooks
-
-            pass_with_hooks(order, start)
-        else:  # in place: nothing comes between these lines when they are compiled
-            if _leaves_need_care:
-                for node in order:
-                    if node._code:
-                        node._grad = 0.0
-            self._grad += start
-            for node in order:
-                g = node._grad
-                if g == 0.0:  # it carries nothing, whatever the local derivatives
-                    continue
-                if g - g != 0.0:
-                    _hand_on_infinite(g, node)
-                    continue
-                if node._a is not None:
-                    node._a._grad += g * node._da
-                if node._b is not None:
-                    node._b._grad += g * node._db
-                if node._details is not None:
-                    d = node._details
-                    if d.has & ROW:
-                        _hand_on(g, d, d.operands, 0)
-                    if d.has & OTHERS:
-                        _hand_on(g, d, d.others, len(d.operands))
-        for watcher in derivative_watchers() if _contexts else ():
-            for node in order:
-                for p, dp in zip(node.parents, node.local_grads, strict=True):
-                    watcher(node, p, node._grad, dp)
-        return None
-
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Have ``backward`` call ``hook(grad)`` with this node's whole gradient of the pass.
 
@@ -489,15 +597,6 @@ class Value:
             return NotImplemented
         c: float = float(other)
         return _node(SUB, None, self, c - self._data, c, -1.0)
-
-    def __mul__(self, other: Number) -> Value:
-        if isinstance(other, Value):
-            b: Value = other
-            return _node(MUL, self, b, self._data * b._data, b._data, self._data)
-        if not _is_real(other):
-            return NotImplemented
-        c: float = float(other)
-        return _node(MUL, self, None, self._data * c, c, c)
 
     def __rmul__(self, other: Any) -> Value:
         if not _is_real(other):
@@ -782,30 +881,12 @@ class Value:
             return f"Value(traced, {self._data!r} in the example{op}{label})"
         return f"Value(data={self._data!r}, grad={self._grad!r}{op}{label})"
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        from autograd_bp.graph import reduced
-
-        return reduced(self)
-
-    def __copy__(self) -> Value:
-        twin = rebuilt(*recorded(self))
-        twin.grad = self.grad
-        return twin
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        for node in reversed(consumers_first([self])):
-            if id(node) not in memo:
-                op, operands, *others = recorded(node)
-                twins = [memo[id(x)] if isinstance(x, Value) else x for x in operands]
-                twin = rebuilt(op, tuple(twins), *others)
-                twin.grad = node.grad
-                memo[id(node)] = twin
-        copied: Value = memo[id(self)]
-        return copied
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copyreg.dispatch_table[Value](self)  # from `copies.py`; so subclasses have it too
 
     def _repr_svg_(self) -> str | None:
         """The graph, as Jupyter shows it. (The engine knows of pictures nowhere else.)"""
-        from autograd_bp.draw import notebook_svg
+        from autograd_bp.pictures.draw import notebook_svg
 
         return notebook_svg(self)
 
@@ -839,61 +920,16 @@ class Value:
         _nested -= 1
 
 
-# --- making nodes --------------------------------------------------------------------------------
+# Dropping the last node of a long chain drops the one before it, and so on. Deeper than this,
+# nodes wait in a list instead of in nested calls. (Interpreted Python sees to that by itself.)
+_NESTING = cython.declare(cython.int, 100)
+_nested = cython.declare(cython.int, 0)
+_waiting: list[object] = cython.declare(list, [])
 
 
-@cython.cfunc
-def _node(
-    code: cython.short, a: Value | None, b: Value | None, data: float, da: float, db: float
-) -> Value:
-    """The result of an operation on at most two operands."""
-    node: Value = Value.__new__(Value)
-    node._data = data
-    node._grad = 0.0
-    node._a = a
-    node._b = b
-    node._da = da
-    node._db = db
-    node._details = None
-    node._code = code
-    if _contexts:
-        _in_context(node)
-    return node
+# --- operations from the table -------------------------------------------------------------------
 
-
-@cython.inline
-@cython.cfunc
-def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
-    """The result of an operation on one operand."""
-    return _node(code, x, None, data, dx, 0.0)
-
-
-@cython.cfunc
-def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any) -> Value:
-    """The result of an operation on rows of operands; the bias of a dot is a link besides."""
-    node: Value = Value.__new__(Value)
-    node._data = data
-    node._grad = node._da = node._db = 0.0
-    node._a = node._b = None
-    if isinstance(bias, Value):
-        node._a = bias
-        node._da = 1.0
-    elif bias is not None:
-        node._da = float(bias)
-    node._details = details
-    node._code = code
-    if _contexts:
-        _in_context(node)
-    return node
-
-
-@cython.cfunc
-def _details_of(node: Value) -> _Details:
-    if node._details is None:
-        details: _Details = _new_details(0)
-        if node._details is None:  # still, whatever came between
-            node._details = details
-    return node._details
+_rows_in_c = cython.declare(cython.bint, rows_in_c)
 
 
 @cython.cfunc
@@ -972,466 +1008,103 @@ def apply(name: str, *operands: Any) -> Any:
     nodes_and_numbers = [
         x if isinstance(x, Value) else c for x, c in zip(operands, numbers, strict=True)
     ]
-    return restore(name, tuple(nodes_and_numbers), y, partials)
+    return node_of(code, tuple(nodes_and_numbers), y, partials)
 
 
-def restore(
-    op: Any,
-    operands: tuple[Number, ...],
-    data: float,
-    local_grads: Iterable[float],
-    label: str = "",
-    scope: str = "",
-) -> Value:
-    """A node as it was recorded: the inverse of reading its attributes.
+# --- nodes of any operation ----------------------------------------------------------------------
 
-    ``op`` is the name of a row, or a rule that is none.
+
+_IN_ROWS: list[bool] = [op.is_nary for op in TABLE]
+
+
+def node_of(op: Any, operands: tuple[Any, ...], data: float, partials: Iterable[float]) -> Value:
+    """The node of an operation, of which the number and the derivatives are known.
+
+    ``op`` is a row's position in the table, or a rule that is none; ``operands`` are nodes and
+    floats, with a partial for each that is a node.
     """
-    custom: bool = not isinstance(op, str)
-    code: cython.short = CUSTOM if custom else _code_for(op, len(operands))
-    given: tuple[Any, ...] = tuple(local_grads)
     i: cython.Py_ssize_t
-    node: Value
-    nodes: cython.Py_ssize_t = sum([isinstance(x, Value) for x in operands])
-    if custom and not (nodes and isinstance(getattr(op, "name", None), str)):
-        raise ValueError(f"a rule has a name and some operand that is a Value; got {op!r}")
-    if len(given) != nodes:
-        raise ValueError(
-            f"{op!r} needs a local derivative for each operand that is a Value, of which there "
-            f"are {nodes}; got {len(given)}"
-        )
-    partials = iter(given)
-    if custom or len(operands) > 2 or _SEQUENCES[code]:
-        rows: list[Any] = [operands, (), None]
-        if code == DOT:
-            rows = grouped(TABLE[DOT], operands)
-        details = _new_details(len(rows[0]) + len(rows[1]))
-        details.operands = _plain(rows[0], "operand")
-        details.others = _plain(rows[1], "operand")
-        details.rule = op if custom else None
-        for i, x in enumerate(details.operands + details.others):
-            row = ROW if i < len(details.operands) else OTHERS
-            details.has |= _note(x, row, details.partials, i)
-            details.partials[i] = next(partials) if isinstance(x, Value) else math.nan
-        node = _node_of_many(code, data, details, rows[2])
-    elif code:
-        a: Any = operands[0]
-        b: Any = operands[1] if len(operands) == 2 else 0.0
-        da: float = next(partials) if isinstance(a, Value) else a
-        db: float = next(partials) if isinstance(b, Value) else b
-        node = _node(
+    a: Any = operands[0]
+    b: Any = operands[1] if len(operands) == 2 else 0.0
+    given = iter(partials)
+    code: cython.short = op if isinstance(op, int) else CUSTOM
+    if len(operands) <= 2 and code != CUSTOM and not _IN_ROWS[code]:
+        da: float = next(given) if isinstance(a, Value) else a
+        db: float = next(given) if isinstance(b, Value) else b
+        return _node(
             code, a if isinstance(a, Value) else None, b if isinstance(b, Value) else None,
             data, da, db,
         )  # fmt: skip
-    else:
-        node = Value(data)
-    if label:
-        node.label = label
-    if scope:
-        node.scope = scope
+    row: Any = operands
+    others: Any = ()
+    bias: Any = None
+    if code == DOT:
+        row, others, bias = grouped(TABLE[DOT], operands)
+    details = _new_details(len(row) + len(others))
+    details.operands, details.others = tuple(row), tuple(others)
+    details.rule = op if code == CUSTOM else None
+    for i, x in enumerate(details.operands + details.others):
+        if isinstance(x, Value):
+            p: Value = x
+            details.has |= (p._code & CODE) | (ROW if i < len(details.operands) else OTHERS)
+            details.partials[i] = next(given)
+        else:
+            details.partials[i] = x
+    return _node_of_many(code, data, details, bias)
+
+
+@cython.cfunc
+def _node_of_many(code: cython.short, data: float, details: _Details, bias: Any) -> Value:
+    """The result of an operation on rows of operands; the bias of a dot is a link besides."""
+    node: Value = Value.__new__(Value)
+    node._data = data
+    node._grad = node._da = node._db = 0.0
+    node._a = node._b = None
+    if isinstance(bias, Value):
+        node._a = bias
+        node._da = 1.0
+    elif bias is not None:
+        node._da = float(bias)
+    node._details = details
+    node._code = code
+    if _contexts:
+        _in_context(node)
     return node
 
 
-def _code_for(op: str, count: int) -> int:
-    """The row of an operation that is to have so many operands."""
-    code = CODES.get(op)
-    if code is None:
-        raise ValueError(
-            f"the table has no operation {op!r}: was it recorded by another version of autograd-bp?"
-        )
-    sequences = _SEQUENCES[code]
-    more = count + sequences - len(TABLE[code].operands)
-    if more < 0 or (more % sequences if sequences else more):
-        raise ValueError(f"{op!r} cannot have {count} operands")
-    return code
-
-
-def rebuilt(*record: Any) -> Value:
-    """What `restore` makes, also within `no_grad`: a copy of a graph is a graph."""
-    with recording():
-        return restore(*record)
-
-
-def recorded(node: Value) -> tuple[Any, ...]:
-    """What `restore` makes the node from again."""
-    if _contexts:
-        refuse_in_trace(node, "a copy")
-    op = node.rule if node._code & CODE == CUSTOM else node.op
-    return op, node.operands, node._data, node.local_grads, node.label, node.scope
-
-
-# --- operations on many operands: one node each --------------------------------------------------
-
-
-def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
-    """w·x + bias as one node: the pre-activation of a neuron.
-
-    Lists, tuples and generators will do. A tuple of weights is quickest: it is kept as it is,
-    where a list, which may change later, is copied.
-
-    >>> z = dot([Value(1.0), Value(2.0)], [3.0, 4.0], Value(0.5))
-    >>> z.data, z.local_grads
-    (11.5, (3.0, 4.0, 1.0))
-    """
-    # The bias first: what its own __float__ does to the lists, it does before they are read.
-    bias_number: float = _data(bias, "bias")
-    is_node: bool = isinstance(bias, Value)
-    ws: tuple[Any, ...] = tuple(_sequence(w, "w"))
-    xs: Any = _sequence(x, "x")
-    i: cython.Py_ssize_t
-    n: cython.Py_ssize_t = len(ws)
-    if len(xs) != n:
-        raise ValueError(f"dot takes w and x of the same length, got {n} and {len(xs)}")
-    details: _Details = _new_details(2 * n)
-    partials: cython.p_double = details.partials
-    wi: Items = items(ws)
-    xi: Items = items(xs)
-    z: float = 0.0
-    has: cython.longlong = 0
-    for i in range(n):
-        # wᵢ is ∂z/∂xᵢ, and xᵢ is ∂z/∂wᵢ
-        has |= _note(cython.cast(object, item(wi, i)), ROW, partials, n + i)
-        has |= _note(cython.cast(object, item(xi, i)), OTHERS, partials, i)
-        z += partials[n + i] * partials[i]
-    if has & ODD:
-        return dot(_plain(ws, "w"), _plain(xs, "x"), bias if is_node else bias_number)
-    z = bias_number + z
-    if not has and not is_node:
-        return z
-    details.has = has
-    details.operands = ws
-    if has & OTHERS:  # else its numbers stand in the partials already
-        details.others = tuple(xs)
-    return _node_of_many(DOT, z, details, bias if is_node else bias_number)
-
-
-def sum_of(x: Iterable[Number]) -> Any:
-    """Σ xᵢ as one node; 0.0 of nothing.
-
-    >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
-    6.0
-    """
-    details: _Details = _row(x, SUM_OF)
-    total: float = _sum(details, 1.0)
-    return _result(SUM_OF, total, details)
-
-
-def mean(x: Iterable[Number]) -> Any:
-    """Σ xᵢ / n as one node.
-
-    >>> mean([Value(1.0), 2.0, Value(6.0)]).data
-    3.0
-    """
-    details: _Details = _row(x, MEAN)
-    n: float = float(len(details.operands))
-    if n == 0.0:
-        raise ValueError("mean of no numbers: x is empty")
-    total: float = _sum(details, 1.0 / n)
-    return _result(MEAN, total / n, details)
-
-
 @cython.cfunc
-def _sum(details: _Details, partial: float) -> float:
-    """The sum that `_row` found; the partial takes the numbers' place."""
-    i: cython.Py_ssize_t
-    partials: cython.p_double = details.partials
-    n: cython.Py_ssize_t = len(details.operands)
-    for i in range(n):
-        partials[i] = partial
-    return partials[n]
-
-
-def logsumexp(x: Iterable[Number]) -> Any:
-    """ln Σ exp xᵢ as one node, without overflow for any xᵢ; its gradient is `softmax`.
-
-    The gradient exp(xᵢ − y) takes over the rounding of y: its relative error is about |y|·10⁻¹⁶.
-
-    >>> logsumexp([Value(1e4), Value(1e4)]).data == 1e4 + math.log(2)
-    True
-    """
-    i: cython.Py_ssize_t
-    details: _Details = _row(x, LOGSUMEXP)
-    partials: cython.p_double = details.partials
-    n: cython.Py_ssize_t = len(details.operands)
-    if n == 0:
-        raise ValueError("logsumexp of no numbers: x is empty")
-    top: float = partials[n]
-    y: float = top
-    if abs(top) < INF:
-        y = 0.0
-        for i in range(n):
-            y += exp(partials[i] - top)
-        y = top + log(y)
-    for i in range(n):
-        partials[i] = exp(partials[i] - y)
-    return _result(LOGSUMEXP, y, details)
-
-
-def norm(x: Iterable[Number]) -> Any:
-    """√Σ xᵢ² as one node, without overflow on the way; its derivative at 0 is 0.
-
-    >>> norm([Value(3.0), Value(4.0)]).data
-    5.0
-    """
-    i: cython.Py_ssize_t
-    details: _Details = _row(x, NORM)
-    partials: cython.p_double = details.partials
-    n: cython.Py_ssize_t = len(details.operands)
-    squares: float = partials[n]
-    y: float = sqrt(squares) if 1e-280 < squares < INF else _scaled_norm(partials, n)
-    for i in range(n):
-        partials[i] = partials[i] / y if y != 0.0 else 0.0
-    return _result(NORM, y, details)
-
-
-@cython.cfunc
-def _scaled_norm(x: cython.p_double, n: cython.Py_ssize_t) -> float:
-    """√Σ xᵢ² where squares are too small or too large, or there is an infinity or a NaN."""
-    i: cython.Py_ssize_t
-    top: float = 0.0
-    total: float = 0.0
-    for i in range(n):
-        if abs(x[i]) > top or x[i] != x[i]:
-            top = abs(x[i])
-    if not 0.0 < top < INF:
-        return top
-    for i in range(n):
-        total += (x[i] / top) * (x[i] / top)
-    y: float = top * sqrt(total)
-    return y
-
-
-def softmax(x: Iterable[Number]) -> list[Any]:
-    """exp xᵢ / Σ exp xⱼ for each i, as exp(xᵢ - logsumexp(x)), without overflow for any xᵢ.
-
-    >>> [round(p.data, 4) for p in softmax([Value(1.0), Value(2.0), Value(3.0)])]
-    [0.09, 0.2447, 0.6652]
-    """
-    xs = tuple(_sequence(x, "x"))
-    if not xs:
-        raise ValueError("softmax of no numbers: x is empty")
-    total = logsumexp(xs)
-    if not isinstance(total, Value):
-        return [apply("exp", xi - total) for xi in xs]
-    return [_unary("exp", xi - total) for xi in xs]
-
-
-@cython.cfunc
-def _sequence(x: Any, name: str) -> list[Any] | tuple[Any, ...]:
-    if type(x) is tuple or type(x) is list:
-        return x
-    if isinstance(x, Value) or not isinstance(x, Iterable):
-        raise TypeError(
-            f"{name} must be a sequence of Values and numbers (a list, tuple or generator), "
-            f"got {x!r}; write [{name}] for a single one"
-        )
-    return tuple(x)
-
-
-@cython.cfunc
-def _row(x: Any, code: cython.short) -> _Details:
-    """Details whose one row is x, with its numbers where the partials will be.
-
-    After them stands what the operation needs first: max xᵢ for logsumexp, Σ xᵢ² for norm, else
-    Σ xᵢ. Found on the way, it takes hardly any time.
-    """
-    i: cython.Py_ssize_t
-    row: tuple[Any, ...] = tuple(_sequence(x, "x"))
-    n: cython.Py_ssize_t = len(row)
-    details: _Details = _new_details(n + 1)
-    partials: cython.p_double = details.partials
-    xi: Items = items(row)
-    has: cython.longlong = 0
-    first: float = -INF if code == LOGSUMEXP else 0.0
-    number: float
-    for i in range(n):
-        has |= _note(cython.cast(object, item(xi, i)), ROW, partials, i)
-        number = partials[i]
-        if code != LOGSUMEXP:
-            first += number * number if code == NORM else number
-        elif number > first or number != number:  # also a NaN: then it stays
-            first = number
-    if has & ODD:
-        return _row(_plain(row, "x"), code)
-    partials[n] = first
-    details.has = has
-    details.operands = row
+def _new_details(n: cython.Py_ssize_t) -> _Details:
+    """Details with room for n partials, and no operands yet."""
+    details: _Details = _Details.__new__(_Details)
+    details.label = details.scope = ""
+    details.operands = details.others = ()
+    details.rule = details.hooks = details.grad_node = None
+    details.has = 0
+    if n or not cython.compiled:
+        details.partials = _doubles(n)
     return details
 
 
-@cython.inline
 @cython.cfunc
-@cython.exceptval(check=False)
-def _note(
-    x: object, row: cython.longlong, numbers: cython.p_double, i: cython.Py_ssize_t
-) -> cython.longlong:
-    """Put the number of an operand into its place; what it adds to the `_Details.has` of its row.
-
-    Nothing in here can raise or is a call: so the loops over rows stay short.
-    """
-    if type(x) is float:
-        numbers[i] = number_of(x)
-        return 0
-    if isinstance(x, Value):
-        numbers[i] = cython.cast(Value, x)._data
-        return row | cython.cast(Value, x)._code & CODE
-    return ODD
-
-
-def _plain(row: Iterable[Any], name: str) -> tuple[Any, ...]:
-    """The row with its ints and other real numbers as floats."""
-    return tuple([x if isinstance(x, Value) else _data(x, name) for x in row])
+def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
+    if cython.compiled:
+        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8))
+        if not block:
+            raise MemoryError
+        return block
+    return [0.0] * n
 
 
 @cython.cfunc
-def _result(code: cython.short, y: float, details: _Details) -> Any:
-    """A node if some operand is one, else the plain number."""
-    return _node_of_many(code, y, details, None) if details.has else y
+def _details_of(node: Value) -> _Details:
+    if node._details is None:
+        details: _Details = _new_details(0)
+        if node._details is None:  # still, whatever came between
+            node._details = details
+    return node._details
 
 
-# --- numbers from outside ------------------------------------------------------------------------
-
-
-@cython.cfunc
-def _is_real(x: object) -> cython.bint:
-    return isinstance(x, (float, int, Real))
-
-
-@cython.inline
-@cython.cfunc
-def _data(x: object, name: str) -> float:
-    """The number of an operand, node or plain."""
-    if type(x) is float:
-        return x
-    if isinstance(x, Value):
-        node: Value = x
-        return node._data
-    return float(x) if isinstance(x, (int, float)) else _number(x, name)
-
-
-def _number(x: Any, name: str) -> float:
-    """A real number from outside as a float."""
-    if isinstance(x, (float, int, Real)) and not isinstance(x, bool):
-        return float(x)
-    hint = "convert it first"
-    if isinstance(x, Value):
-        hint = "use v.data, or v.detach() for a new leaf"
-    elif isinstance(x, str):
-        hint = f"write float({x!r}) if it spells a number"
-    elif isinstance(x, complex):
-        hint = "differentiate its real and imaginary parts, each a Value"
-    elif isinstance(x, bool) or type(x).__name__ == "bool":
-        hint = "write 1.0 or 0.0"
-    elif hasattr(x, "item"):
-        hint = "use its .item() if it holds one number, or a list of Values"
-    raise TypeError(
-        f"{name} must be a real number (int, float or NumPy scalar), "
-        f"got {x!r} of type {type(x).__name__}; {hint}"
-    )
-
-
-# --- sorting the graph ---------------------------------------------------------------------------
-#
-# No lock is held here or in a pass, for none could be waited for in a hook or a signal handler,
-# or in a child of fork. Compiled, what marks nodes or changes gradients is never interrupted:
-# threads, signals and finalizers come where Python's own code runs, and none does. So nothing in
-# it may call any, or drop the last reference to an object. Interpreted, anything comes anywhere:
-# a walk then has its marks in a set, and gradients are written by a single call (see `_pure.py`).
-
-
-@cython.cfunc
-def _consumers_first(
-    waiting: list[Value], stop: list[Value] | None, leaves: cython.bint, clear: cython.bint
-) -> list[Value]:
-    """The nodes of a graph, each before its operands; on request the leaves too.
-
-    The roots are those that wait, the first of them last; the list is used up. Nodes in ``stop``
-    are taken for met and done. With ``clear`` gradients are set to 0 as well, but those of leaves,
-    while the nodes are at hand: of use where no more than compiled code follows.
-
-    A depth-first search: a node goes into the order after its operands, which wait on a stack
-    meanwhile, and the order is turned round. Marks in ``_code`` say who was met (MET), and who is
-    in the order (DONE), so neither a set nor recursion is needed. Read backwards, operands first,
-    the order has them as they were written.
-    """
-    node: Value
-    d: _Details
-    order: list[Value] = []
-    if not cython.compiled:  # sets instead of marks, and on the stack a None below the operands
-        met = set(map(id, stop or ()))
-        opened: list[Value] = []
-        while waiting:
-            node = waiting.pop()
-            if node is None:
-                order.append(opened.pop())
-            elif id(node) not in met:
-                met.add(id(node))
-                opened.append(node)
-                waiting.append(None)  # type: ignore[arg-type]
-                p = node._b
-                if p is not None and (p._code or leaves) and id(p) not in met:
-                    waiting.append(p)
-                p = node._a
-                if p is not None and (p._code or leaves) and id(p) not in met:
-                    waiting.append(p)
-                if node._details is not None:
-                    d = node._details
-                    for p in reversed((*d.operands, *d.others)):
-                        if type(p) is not float and (p._code or leaves) and id(p) not in met:
-                            waiting.append(p)
-        order.reverse()
-        return order
-    try:
-        if stop is not None:
-            for node in stop:
-                node._code |= DONE
-        while waiting:
-            node = cython.cast(Value, waiting[len(waiting) - 1])
-            if node._code >= MET:
-                if node._code < DONE:
-                    node._code += MET
-                    order.append(node)
-                waiting.pop()
-                continue
-            if clear and node._code:
-                node._grad = 0.0
-            node._code += MET
-            if node._b is not None and node._b._code < MET and (node._b._code or leaves):
-                waiting.append(node._b)
-            if node._a is not None and node._a._code < MET and (node._a._code or leaves):
-                waiting.append(node._a)
-            if node._details is not None:
-                d = node._details
-                if d.has & CODE or leaves:
-                    _have_wait(d.others, waiting, leaves)
-                    _have_wait(d.operands, waiting, leaves)
-    finally:  # also where memory gives out
-        _take_marks_off(waiting)
-        _take_marks_off(order)
-        if stop is not None:
-            _take_marks_off(stop)
-    order.reverse()
-    return order
-
-
-@cython.cfunc
-def _have_wait(row: tuple[Any, ...], waiting: list[Value], leaves: cython.bint) -> object:
-    """Put the nodes of a row that were not met yet on the stack, the first on top."""
-    p: Value
-    for x in reversed(row):
-        if type(x) is not float:
-            p = x
-            if p._code < MET and (p._code or leaves):
-                waiting.append(p)
-    return None
-
-
-@cython.cfunc
-def _take_marks_off(nodes: list[Value]) -> object:
-    node: Value
-    for node in nodes:
-        node._code &= KEPT
-    return None
+# --- the chain rule, beyond nodes of two operands ------------------------------------------------
 
 
 @cython.cfunc
@@ -1474,12 +1147,83 @@ def _have_care(nodes: list[Value]) -> cython.bint:
     return False
 
 
-def expect_graphs(nodes: Iterable[Value]) -> None:
-    """Make room for gradients that are graphs."""
-    global _leaves_need_care
-    _leaves_need_care = True
-    for node in nodes:
-        _details_of(node)
+@cython.cfunc
+def _pass_aside(root: Value, start: float, order: list[Value], care: cython.bint) -> object:
+    """A backward pass of which the nodes see nothing until all gradients are there.
+
+    For there are hooks or gradients that are graphs (``care``: the order then has the leaves), or
+    anything may come between, as it may where the engine is interpreted.
+    """
+    node: Value
+    x: Any
+    g: float
+    i: cython.Py_ssize_t
+    d: _Details | None
+    if not care:
+        order = [node for node in order if node._code]
+    sums = dict.fromkeys(map(id, order), 0.0)
+    # Without care, leaves get each part of their gradient as it is found.
+    leaves: list[Any] = []
+    parts: list[float] = []
+    if id(root) in sums:
+        sums[id(root)] += start
+    else:
+        leaves, parts = [root], [start]
+    for node in order:
+        g = sums[id(node)]
+        d = node._details
+        if d is not None and d.hooks:
+            g = sums[id(node)] = run_hooks(node, g)
+        if g == 0.0:  # it carries nothing, whatever the local derivatives
+            continue
+        finite: cython.bint = g - g == 0.0  # else a local derivative of 0 carries nothing, either
+        x = node._a
+        if x is not None and (finite or node._da):
+            if id(x) in sums:
+                sums[id(x)] += g * node._da
+            else:
+                leaves.append(x)
+                parts.append(g * node._da)
+        x = node._b
+        if x is not None and (finite or node._db):
+            if id(x) in sums:
+                sums[id(x)] += g * node._db
+            else:
+                leaves.append(x)
+                parts.append(g * node._db)
+        if d is not None and d.has:
+            for i, x in enumerate((*d.operands, *d.others)):
+                if type(x) is float or not (finite or d.partials[i]):
+                    continue
+                if id(x) in sums:
+                    sums[id(x)] += g * d.partials[i]
+                else:
+                    leaves.append(x)
+                    parts.append(g * d.partials[i])
+    nodes = order
+    if care:
+        nodes = [node for node in order if node._code & CODE]
+        leaves = [node for node in order if not node._code & CODE]
+        parts = [sums[id(node)] for node in leaves]
+    details = [node._details for node in order if node._details is not None] if care else []
+    grads: list[float] = [sums[id(node)] for node in nodes]
+    old = [d.grad_node for d in details]  # dropped when all is written: that may run any code
+    if cython.compiled:
+        for d in details:
+            d.grad_node = None
+        for i in range(len(nodes)):
+            node = nodes[i]
+            node._grad = grads[i]
+        for i in range(len(leaves)):
+            node = leaves[i]
+            node._grad += cython.cast(cython.double, parts[i])
+    else:
+        totals = map(add, parts, map(getattr, leaves, repeat("_grad")))  # made one by one, then
+        names = chain(repeat("grad_node", len(details)), repeat("_grad"))
+        numbers = chain(repeat(None, len(details)), grads, totals)
+        deque(map(setattr, chain(details, nodes, leaves), names, numbers), 0)
+    del old
+    return None
 
 
 def run_hooks(node: Value, grad: Any) -> Any:
@@ -1493,17 +1237,12 @@ def run_hooks(node: Value, grad: Any) -> Any:
     return grad
 
 
-def _nodes(x: Any, name: str) -> list[Value]:
-    """Nodes from outside, as a list."""
-    nodes = list(_sequence(x, name))
+def expect_graphs(nodes: Iterable[Value]) -> None:
+    """Make room for gradients that are graphs."""
+    global _leaves_need_care
+    _leaves_need_care = True
     for node in nodes:
-        if not isinstance(node, Value):
-            raise TypeError(
-                f"{name} must hold Values only, got {node!r} of type {type(node).__name__}"
-            )
-        if _contexts:
-            need_open_trace(node)
-    return nodes
+        _details_of(node)
 
 
 def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[Value]:
@@ -1513,6 +1252,21 @@ def consumers_first(roots: Iterable[Value], stop: Iterable[Value] = ()) -> list[
     """
     nodes = _nodes(roots, "roots")
     return _consumers_first(nodes[::-1], _nodes(stop, "stop"), True, False)
+
+
+def topological_order(roots: Value | Iterable[Value]) -> list[Value]:
+    """All nodes that the roots were computed from, operands before results, roots included.
+
+    The order is the same in every run. It costs time and memory proportional to the graph.
+
+    >>> x = Value(2.0, "x")
+    >>> y = x * x
+    >>> [node.op or node.label for node in topological_order(y + 1.0)]
+    ['x', '*', '+']
+    """
+    order = consumers_first([roots] if isinstance(roots, Value) else roots)
+    order.reverse()
+    return order
 
 
 def zero_grad(values: Iterable[Value]) -> None:
@@ -1531,17 +1285,76 @@ def zero_grad(values: Iterable[Value]) -> None:
             node._details.grad_node = None
 
 
+def _nodes(x: Any, name: str) -> list[Value]:
+    """Nodes from outside, as a list."""
+    nodes = list(_sequence(x, name))
+    for node in nodes:
+        if not isinstance(node, Value):
+            raise TypeError(
+                f"{name} must hold Values only, got {node!r} of type {type(node).__name__}"
+            )
+        if _contexts:
+            need_open_trace(node)
+    return nodes
+
+
+# --- numbers and sequences from outside ----------------------------------------------------------
+
+
+@cython.cfunc
+def _is_real(x: object) -> cython.bint:
+    return isinstance(x, (float, int, Real))
+
+
+@cython.cfunc
+def _data(x: object, name: str) -> float:
+    """The number of an operand, node or plain."""
+    if type(x) is float:
+        return x
+    if isinstance(x, Value):
+        node: Value = x
+        return node._data
+    return float(x) if isinstance(x, (int, float)) else _number(x, name)
+
+
+def _number(x: Any, name: str) -> float:
+    """A real number from outside as a float."""
+    if isinstance(x, (float, int, Real)) and not isinstance(x, bool):
+        return float(x)
+    hint = "convert it first"
+    if isinstance(x, Value):
+        hint = "use v.data, or v.detach() for a new leaf"
+    elif isinstance(x, str):
+        hint = f"write float({x!r}) if it spells a number"
+    elif isinstance(x, complex):
+        hint = "differentiate its real and imaginary parts, each a Value"
+    elif isinstance(x, bool) or type(x).__name__ == "bool":
+        hint = "write 1.0 or 0.0"
+    elif hasattr(x, "item"):
+        hint = "use its .item() if it holds one number, or a list of Values"
+    raise TypeError(
+        f"{name} must be a real number (int, float or NumPy scalar), "
+        f"got {x!r} of type {type(x).__name__}; {hint}"
+    )
+
+
+def _plain(row: Iterable[Any], name: str) -> tuple[Any, ...]:
+    """The row with its ints and other real numbers as floats."""
+    return tuple([x if isinstance(x, Value) else _data(x, name) for x in row])
+
+
+def _sequence(x: Any, name: str) -> list[Any] | tuple[Any, ...]:
+    if type(x) is tuple or type(x) is list:
+        return x
+    if isinstance(x, Value) or not isinstance(x, Iterable):
+        raise TypeError(
+            f"{name} must be a sequence of Values and numbers (a list, tuple or generator), "
+            f"got {x!r}; write [{name}] for a single one"
+        )
+    return tuple(x)
+
+
 # --- contexts and traces -------------------------------------------------------------------------
-
-
-def is_recording() -> bool:
-    """Whether results are nodes of a graph: not so within `no_grad`, but in a trace."""
-    return not _contexts or current().recording or is_tracing()
-
-
-def derivative_watchers() -> tuple[Callable[..., object], ...]:
-    """Who watches derivatives in this thread or task."""
-    return current().derivative_watchers if _contexts else ()
 
 
 @cython.cfunc
@@ -1679,14 +1492,6 @@ def release(nodes: Iterable[Value]) -> None:
                 node.__class__ = Value
 
 
-def is_tracing() -> bool:
-    """Whether a function is being traced, within `tracing`."""
-    if not _contexts:
-        return False
-    trace = current().trace
-    return trace is not None and trace.is_open
-
-
 def is_symbolic(*operands: object) -> bool:
     """Whether the numbers of operands are those of one call of a traced function among many."""
     node: Value
@@ -1697,13 +1502,6 @@ def is_symbolic(*operands: object) -> bool:
         if _trace_of(node):
             return True
     return bool(nodes) and is_tracing()
-
-
-def held_fixed(results: list[Any]) -> list[Any]:
-    """Results of what ran within `recording`, as `no_grad` around it has them in a trace."""
-    if not _contexts or current().recording:
-        return results
-    return [apply("detach", x) if isinstance(x, Value) else x for x in results]
 
 
 def peek(x: Number) -> float:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 import autograd_bp
 from autograd_bp import Value
-from autograd_bp.draw import TooManyBoxesError, draw
+from autograd_bp.pictures.draw import TooManyBoxesError, draw
 
 NODES = 10_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import autograd_bp.value
 
-__all__ = ["load", "our_engines"]
+__all__ = ["load", "our_engines", "textbook"]
 
 
 def load(path: Path) -> Any:
@@ -19,6 +19,10 @@ def load(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+textbook = load(Path(__file__).parents[1] / "examples" / "textbook.py")
+"""The baseline: an engine in the fewest lines that do the work."""
 
 
 def our_engines() -> dict[str, Any]:

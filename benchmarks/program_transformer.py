@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.program import trace
-from benchmarks import textbook, transformer_by_hand
-from benchmarks.engines import load
+from benchmarks import transformer_by_hand
+from benchmarks.engines import load, textbook
 from benchmarks.race import Peer, check, race
 
 __all__ = ["transformer"]

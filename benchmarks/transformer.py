@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import textbook
-from benchmarks.engines import load, our_engines
+from benchmarks.engines import load, our_engines, textbook
 from benchmarks.timing import Lap, interleaved_apart, print_table
 
 NAME = "olivia"  # of average length, with its end seven tokens to predict

@@ -2,7 +2,8 @@
 
 A page's blocks are one session, in order. A block that prints is followed by a block titled
 "Output" with what it prints; `...` in it stands for anything. The titles of `PEERS` mark code for
-another library: it is run by itself, see `pairs`.
+another library: it is run by itself, see `pairs`. A title that is a path marks lines of that file,
+which are shown and not run.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import io
 import linecache
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PAGES = Path(__file__).parent / "pages"
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "docs" / "pages"
+sys.path.append(str(ROOT / "examples"))  # pages may import an example, as in its folder
+
 PEERS = {"micrograd": "micrograd", "PyTorch": "torch", "JAX": "jax"}
 """By the title of a block, the package that its code is for."""
 
@@ -51,6 +56,11 @@ def pairs(page: Path) -> Iterator[tuple[Block, Block]]:
             yield peer, own
 
 
+def is_shown(block: Block) -> bool:
+    """Whether a block is a part of a file."""
+    return block.title.endswith(".py")
+
+
 def makes(page: Path) -> list[str]:
     """The files that the page's code writes, as its front matter names them."""
     found = MAKES.search(page.read_text(encoding="utf-8"))
@@ -72,7 +82,7 @@ def run(page: Path, folder: Path) -> None:
     session: dict[str, Any] = {"__name__": page.stem}
     with _inside(folder):
         for block in blocks(page):
-            if block.title not in PEERS:
+            if block.title not in PEERS and not is_shown(block):
                 got = printed(block, session)
                 if not doctest.OutputChecker().check_output(block.output, got, doctest.ELLIPSIS):
                     raise AssertionError(

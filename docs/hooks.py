@@ -3,8 +3,7 @@
 - Pages and pictures that a page's own code writes, such as a step page: its front matter names
   them, ``makes: [neuron.html]``, and the code of the page is run to have them.
 - The README as the home page, CONTRIBUTING, CHANGELOG, what was proven, the examples' source.
-- The table of operations, and what the commands say of themselves. Formulas as MathML, which
-  browsers set without a script.
+- What the commands say of themselves. Formulas as MathML, which browsers set without a script.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import posixpath
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import code_blocks
-import make_readme
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
@@ -30,13 +29,18 @@ AT_ROOT = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "docs/proofs.md": "proofs.md",
     "docs/composition.md": "composition.md",
     "docs/conformance.md": "conformance.md",
     "docs/mutation.md": "mutation.md",
-    "docs/images/neuron.svg": "images/neuron.svg",
-    "#operations": "reference/operations.md",
+    "examples": "examples.md",
 }
 """Where what the README and its like link to stands in the site."""
+
+AS_THEY_ARE = [*sorted(ROOT.glob("docs/images/*")), ROOT / "examples/backpropagation.ipynb"]
+"""What they link to besides, for the site as it is, in a folder of the same name."""
+
+AT_ROOT |= {p.relative_to(ROOT).as_posix(): f"{p.parent.name}/{p.name}" for p in AS_THEY_ARE}
 
 SOURCES = [
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("examples/*.py")),
@@ -63,8 +67,9 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(file)
 
     for name in [name for name in AT_ROOT if name.endswith(".md")]:
-        add(AT_ROOT[name], at_root((ROOT / name).read_text(encoding="utf-8")))
-    add("images/neuron.svg", (ROOT / "docs/images/neuron.svg").read_bytes())
+        add(AT_ROOT[name], at_root(ROOT / name))
+    for path in AS_THEY_ARE:
+        add(f"{path.parent.name}/{path.name}", path.read_bytes())
     for source in SOURCES:
         add(_page_of(source), _source_page(source))
     add("examples.md", _examples())
@@ -79,8 +84,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Put in the table of operations, and the help of the commands."""
-    markdown = markdown.replace("<!-- operations -->", make_readme.table())
+    """Put in the help of the commands."""
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands())
     return markdown
@@ -127,32 +131,26 @@ def commands() -> str:
     return "\n\n".join(texts)
 
 
-def at_root(markdown: str) -> str:
-    """A file at the root of the repository, with links that hold in the site.
-
-    The README's table of operations is left to the page that has it.
-    """
-    start, end = make_readme.START, make_readme.END
-    if start in markdown:
-        markdown = re.sub(
-            f"{re.escape(start)}.*{re.escape(end)}",
-            "[The table of operations](#operations)",
-            markdown,
-            flags=re.DOTALL,
-        )
-    return LINK.sub(_link, markdown)
+def at_root(path: Path) -> str:
+    """The text of a file of `AT_ROOT`, with links that hold in the site."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return LINK.sub(partial(_link, folder), path.read_text(encoding="utf-8"))
 
 
-def _link(link: re.Match[str]) -> str:
-    target = link[3]
-    if "://" in target:
+def _link(folder: str, link: re.Match[str]) -> str:
+    if "://" in link[3]:
         return link[0]
+    target = posixpath.normpath(posixpath.join(folder, link[3]))
     if target in SOURCES:
         return f"[{link[2]}]({_page_of(target)})"
+    if target.startswith("docs/pages/"):
+        return f"{link[1]}[{link[2]}]({target.removeprefix('docs/pages/')})"
     if target in AT_ROOT:
         return f"{link[1]}[{link[2]}]({AT_ROOT[target]})"
     if not (ROOT / target).exists():
         raise FileNotFoundError(f"the README or its like links to {target}, which is not there")
+    if link[1]:
+        raise FileNotFoundError(f"the README or its like shows {target}, which the site lacks")
     return link[2]  # a file that the site does not have
 
 

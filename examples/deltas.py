@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from autograd_bp import Value, draw
-from autograd_bp.explain import explain
+from autograd_bp import Value, draw, explain
 from nn import MLP, Layer, Neuron, bce, mse
-from nn.delta import Comparison, backprop, cancelled, compare
+from nn.compare import Comparison, compare
+from nn.delta import backprop, cancelled
 
 SAMPLE, TARGET = [0.5, -1.0], 1.0
 

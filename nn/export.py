@@ -19,7 +19,8 @@ from typing import Any
 from autograd_bp import Value
 from autograd_bp.files import write_whole
 from autograd_bp.ops import CODES, CONSTANTS, TABLE
-from nn.modules import ACTIVATIONS, MLP, package
+from nn.checks import package
+from nn.modules import ACTIVATIONS, MLP
 
 __all__ = ["from_torch", "to_onnx", "to_torch"]
 
@@ -175,7 +176,7 @@ class _Graph:
     """The nodes of an ONNX graph in their order, and the arrays that they read."""
 
     def __init__(self, onnx: Any) -> None:
-        from autograd_bp.program.reading import ArrayReading  # needs NumPy, as onnx does
+        from autograd_bp.reading import ArrayReading  # needs NumPy, as onnx does
 
         self.onnx = onnx
         self.nodes: list[Any] = []

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from autograd_bp import Value, zero_grad
-from nn.modules import finite, uninterrupted
+from nn.checks import finite, uninterrupted
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd_bp.files import write_whole
-from nn.training import History
+from nn.history import History
 
 __all__ = ["plots"]
 

@@ -15,8 +15,9 @@ from autograd_bp import gradients, mean
 from autograd_bp.context import current
 from autograd_bp.ops import CODES, TABLE
 from autograd_bp.value import run_hooks
+from nn.checks import uninterrupted
 from nn.losses import LOSSES, bce
-from nn.modules import MLP, Module, uninterrupted
+from nn.modules import MLP, Module
 
 __all__ = ["BatchProgram", "batch_program"]
 

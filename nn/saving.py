@@ -23,7 +23,6 @@ on. All numbers are doubles, so nothing is rounded.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import operator
 import os
@@ -33,16 +32,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from autograd_bp import Value
 from autograd_bp.files import alone, write_whole
 from autograd_bp.text import printable
-from nn.modules import MLP, Module, finite, package, shortened, some, uninterrupted
+from nn.checks import finite, package, shortened, some, uninterrupted
+from nn.history import History
+from nn.modules import MLP, Module
 from nn.optim import Optimizer
-
-if TYPE_CHECKING:
-    from nn.training import History
 
 __all__ = ["load", "read_metadata", "save"]
 
@@ -327,12 +325,6 @@ class Checkpoint:
             arrays, own = _described(self.model, self.optimizer)
             own["training"] = json.dumps(training)
             _write(self.path, arrays, own, self._draft)
-
-
-def fingerprint(rows: Sequence[Any], targets: Sequence[Any]) -> str:
-    """A text that differs for data that differ."""
-    digest = hashlib.sha256(repr((rows, targets)).encode()).hexdigest()[:16]
-    return f"{len(rows)} rows of {len(rows[0])} numbers, with targets: {digest}"
 
 
 # --- arrays and files -----------------------------------------------------------------------------

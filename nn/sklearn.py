@@ -23,10 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nn.checks import count, finite, missing
+from nn.classes import outputs
 from nn.losses import bce_with_logits, cross_entropy, mse
-from nn.modules import ACTIVATIONS, MLP, count, finite, missing
+from nn.modules import ACTIVATIONS, MLP
 from nn.optim import Adam
-from nn.training import fit, outputs
+from nn.training import fit
 
 try:
     import numpy as np

@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 from autograd_bp import softmax
 from autograd_bp.files import write_whole
 from autograd_bp.text import printable
+from nn.checks import finite, package, some
+from nn.classes import outputs
 from nn.losses import cross_entropy, mse
-from nn.modules import MLP, finite, package, some
+from nn.modules import MLP
 from nn.optim import Adam
 from nn.plots import plots
 from nn.saving import load, read_metadata, save
-from nn.training import fit, outputs
+from nn.training import fit
 
 __all__ = ["Network", "Table", "load_network", "read_csv", "sample_data", "train"]
 

@@ -3,10 +3,12 @@
 import gc
 import importlib.util
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from strategies import Engine, engine
 
 import autograd_bp
 from autograd_bp import value
@@ -38,10 +40,15 @@ def _no_leaf_needs_care_yet(monkeypatch):
 def interpreted():
     """The engine as ordinary Python, beside the compiled one where that is in use."""
     if not autograd_bp.compiled:
-        return value
-    source = Path(autograd_bp.__file__).with_name("value.py")
-    spec = importlib.util.spec_from_file_location("interpreted_value", source)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert not module.compiled
-    return module
+        return engine
+    modules = []
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("value", "nary", "copies"):
+            source = Path(autograd_bp.__file__).with_name(f"{name}.py")
+            spec = importlib.util.spec_from_file_location(f"interpreted_{name}", source)
+            modules.append(importlib.util.module_from_spec(spec))
+            spec.loader.exec_module(modules[-1])
+            patched.setitem(sys.modules, f"autograd_bp.{name}", modules[-1])  # for the next one
+    interpreted = Engine(*modules[:2])
+    assert not interpreted.compiled
+    return interpreted

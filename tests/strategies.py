@@ -10,8 +10,22 @@ from hypothesis import strategies as st
 from mpmath import mp
 
 import autograd_bp
-from autograd_bp import value as engine
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped
+from autograd_bp import nary, value
+from autograd_bp.ops import CODES, TABLE, grouped
+from autograd_bp.rules import IEEE
+
+
+class Engine:
+    """An engine's modules as one: all of its operations."""
+
+    def __init__(self, value, nary):
+        self.value, self.nary = value, nary
+
+    def __getattr__(self, name):
+        return getattr(self.value if hasattr(self.value, name) else self.nary, name)
+
+
+engine = Engine(value, nary)
 
 # Their derivatives are not those of their values, on purpose (test_custom.py is about them), or
 # their values not those of arithmetic (test_zeros.py).
@@ -257,17 +271,17 @@ def _positions(operands):
             yield x
 
 
-def operations_of(module):
-    """What names of operations mean in an engine, given as its module."""
+def operations_of(engine):
+    """What names of operations mean in an engine."""
 
     def operation(name):
         if CODES[name] and TABLE[CODES[name]].is_nary:
-            return getattr(module, name)
+            return getattr(engine, name)
         if name in ("<", "<="):  # a node only in a trace: `apply` makes one
-            return lambda *operands: module.apply(name, *operands)
+            return lambda *operands: engine.apply(name, *operands)
         if name in OPERATORS:
             return OPERATORS[name]
-        return lambda *operands: module.apply(name, *operands)
+        return lambda *operands: engine.apply(name, *operands)
 
     return operation
 

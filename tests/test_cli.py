@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_bp.cli import main
 from autograd_bp.formula import FUNCTIONS, Formula
 from nn import MLP
+from nn.cli import main
 from nn.tables import Network, Table, load_network, read_csv
 
 NUMBERS = st.floats(-3.0, 3.0)
@@ -591,14 +591,12 @@ def sessions(text):
             yield command, printed.rstrip("\n")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the pages are for a POSIX shell")
-@pytest.mark.parametrize("page", [ROOT / "README.md", HOW_TO], ids=lambda page: page.name)
-def test_a_page_shows_what_is_printed(page, tmp_path, monkeypatch, capsys):
+@pytest.mark.skipif(os.name == "nt", reason="the page is for a POSIX shell")
+def test_the_page_shows_what_is_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    text, commands = page.read_text("utf-8"), set()
-    if page == HOW_TO:
-        for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-            exec(compile(code, HOW_TO.name, "exec"), {})
+    text, commands = HOW_TO.read_text("utf-8"), set()
+    for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        exec(compile(code, HOW_TO.name, "exec"), {})
     for command, printed in sessions(text):
         name, *arguments = shlex.split(command)
         if name != "autograd-bp":

@@ -13,7 +13,7 @@ from pages import Page
 
 from autograd_bp import Value
 from nn import MLP, History, bce, fit
-from nn.delta import compare
+from nn.compare import compare
 from nn.display import HEIGHT, MOST, WIDTH, curves, table
 
 pytest_plugins = ["browser"]  # its fixtures

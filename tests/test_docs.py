@@ -69,9 +69,9 @@ def test_the_engine_has_examples():
     assert {"autograd_bp.value.Value", "autograd_bp.value.backward"} <= found
 
 
-def test_the_readme_is_current():
+def test_the_table_of_operations_is_current():
     made = subprocess.run(
-        [sys.executable, ROOT / "docs" / "make_readme.py", "--check"],
+        [sys.executable, ROOT / "docs" / "make_reference.py", "--check"],
         capture_output=True,
         text=True,
     )
@@ -98,14 +98,16 @@ def test_importing_needs_neither_numpy_nor_graphviz():
     assert result.stdout.strip() == "set()"
 
 
-def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+def test_the_code_in_the_readme_prints_what_it_says(tmp_path):
     """All of it, in order, as one session: what one block defines the next may use."""
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert len(blocks) > 4
-    session = {"__name__": "readme"}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), session)
+    blocks = list(code_blocks.blocks(ROOT / "README.md"))
+    assert len(blocks) > 5
+    assert sum(bool(block.output) for block in blocks) == sum("print" in b.code for b in blocks)
+    code_blocks.run(ROOT / "README.md", tmp_path)
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
 # --- the site -------------------------------------------------------------------------------------
@@ -151,14 +153,25 @@ def test_a_page_that_says_something_else_is_found(tmp_path):
         code_blocks.run(page, tmp_path)
 
 
-def test_the_chinese_chapter_has_the_same_code_and_formulas():
-    def parts(name):
-        page = code_blocks.PAGES / "tutorial" / name
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name.endswith(".zh.md")], ids=name_of)
+def test_a_chinese_chapter_has_the_same_code_and_formulas(page):
+    def parts(page):
         formulas = re.findall(r"\$\$.*?\$\$", page.read_text(encoding="utf-8"), re.DOTALL)
         return list(code_blocks.blocks(page)), formulas
 
-    assert parts("delta.zh.md") == parts("delta.md")
-    assert min(map(len, parts("delta.md"))) > 5
+    english = page.with_name(page.name.replace(".zh", ""))
+    assert parts(page) == parts(english)
+    assert len(parts(english)[0]) > 5
+
+
+def test_the_first_chapter_reads_the_engine_on_one_page_whole():
+    page = code_blocks.PAGES / "tutorial" / "textbook.md"
+    (title,) = {block.title for block in code_blocks.blocks(page) if code_blocks.is_shown(block)}
+    shown = [b.code.strip("\n") for b in code_blocks.blocks(page) if code_blocks.is_shown(b)]
+    file = (ROOT / title).read_text(encoding="utf-8")
+    assert [line for line in "\n".join(shown).splitlines() if line] == [
+        line for line in file.splitlines() if line
+    ]
 
 
 def test_the_reference_has_every_public_name():

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from autograd_bp import Value, custom, dot, scope, sigmoid, topological_order
 from autograd_bp import leaky_relu as _leaky_relu
-from autograd_bp.draw import LIMIT, _without_font_warnings, draw, notebook_svg
 from autograd_bp.ops import TABLE
+from autograd_bp.pictures.draw import LIMIT, _without_font_warnings, draw, notebook_svg
 from autograd_bp.value import apply
 from nn import MLP, mse
 
@@ -227,7 +227,7 @@ def test_numbers_are_short_and_zero_has_no_sign():
     assert Read(draw(x)).text["n0"] == "xdata−1.235e−07grad0"
     y = Value(float("inf"), "y")
     y.grad = float("nan")
-    assert Read(draw(y)).text["n0"] == "ydatainfgradnan"
+    assert Read(draw(y)).text["n0"] == "ydata∞gradnan"
 
 
 def test_a_gradient_that_is_a_graph_shows_its_number():
@@ -713,7 +713,7 @@ def test_dot_is_used_where_it_is_on_the_path(tmp_path, monkeypatch):
 
 def test_importing_is_cheap_until_something_is_drawn():
     code = (
-        "import sys, autograd_bp.draw\n"
+        "import sys, autograd_bp.pictures.draw\n"
         "print({'graphviz', 'pygraphviz', 'numpy'} & set(sys.modules))"
     )
     run = subprocess.run(

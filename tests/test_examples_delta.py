@@ -56,7 +56,7 @@ def test_vanishing_reads_what_the_textbook_says():
     import random
 
     from nn import MLP, mse
-    from nn.delta import compare
+    from nn.compare import compare
 
     module = example("vanishing")
     seed, rng = 3, random.Random(3)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd_bp import Value, custom, dot, maximum, mean, sum_of, topological_order
-from autograd_bp.explain import LIMIT, SHOWN, explain
+from autograd_bp.pictures.explain import LIMIT, SHOWN, explain
 from nn import MLP, mse
 
 numbers = st.floats(-2.0, 2.0)

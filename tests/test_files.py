@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from autograd_bp import Value, draw, steps
-from autograd_bp.cli import main
 from autograd_bp.files import alone, write_whole
 from nn import MLP, save
+from nn.cli import main
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other files")
 as_root = pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root may")

@@ -20,11 +20,11 @@ import pytest
 
 import autograd_bp as ab
 from autograd_bp import Value, dot, no_grad, scope, sum_of, topological_order
-from autograd_bp.context import collect, current, watch
+from autograd_bp.context import collect, current, is_recording, watch
 from autograd_bp.custom import checkpoint, custom
 from autograd_bp.program.record import record
 from autograd_bp.tape import Tape, condense
-from autograd_bp.value import consumers_first, is_recording
+from autograd_bp.value import consumers_first
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

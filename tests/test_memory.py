@@ -12,7 +12,8 @@ import pytest
 
 import autograd_bp
 from autograd_bp import Value, dot, draw, logsumexp, mean, norm, scope, sum_of, topological_order
-from autograd_bp.ops import CODES, IEEE, TABLE
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.value import apply
 
 # Nodes of the long chain; 10_000_000 takes a few minutes and gigabytes.
@@ -138,12 +139,12 @@ def test_a_graph_dropped_by_an_exception_is_freed_at_once():
     assert sizes[-1] - sizes[2] < 4_000_000
 
 
-def blocks_left_by(job):
+def blocks_left_by(job, before=1000):
     """How many blocks of memory a thousand runs leave behind, after a thousand before them.
 
     The first thousand fill the interpreter's free lists, once: that is no leak.
     """
-    for _ in range(1000):
+    for _ in range(before):
         job()
     before = sys.getallocatedblocks()
     for _ in range(1000):
@@ -212,7 +213,8 @@ def test_failures_give_their_memory_back():
 @pytest.mark.usefixtures("_no_collector")
 def test_copies_give_their_memory_back():
     y = chain(Value(1.0, "x"), 20)
-    assert blocks_left_by(lambda: (copy.copy(y), copy.deepcopy(y))) < 100
+    # `copy` makes tuples of one longer and cuts them; the list of free ones holds 2000 of them.
+    assert blocks_left_by(lambda: (copy.copy(y), copy.deepcopy(y)), 2100) < 100
     assert blocks_left_by(lambda: pickle.loads(pickle.dumps(y))) < 100
 
 
@@ -274,7 +276,7 @@ def test_an_interrupted_sort_leaves_nothing_behind(interpreted):
             return at_line
 
         def at_call(frame, event, arg):
-            ours = frame.f_globals is vars(interpreted) and frame.f_code.co_name in sorting
+            ours = frame.f_globals is vars(interpreted.value) and frame.f_code.co_name in sorting
             return at_line if ours and lines < k else None
 
         nodes = graph()

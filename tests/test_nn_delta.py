@@ -16,14 +16,13 @@ import nn
 import nn.delta
 from autograd_bp import Value, no_grad
 from nn import MLP, bce, bce_with_logits, cross_entropy, hinge, mse
+from nn.compare import Entry, compare
 from nn.delta import (
     ACTIVATIONS,
     COSTS,
     TINY,
-    Entry,
     backprop,
     cancelled,
-    compare,
     deltas,
     feedforward,
 )

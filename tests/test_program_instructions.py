@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd_bp import Value, dot, logsumexp, trace
+from autograd_bp.copies import restore
 from autograd_bp.ops import CODES, TABLE
 from autograd_bp.program import Program
 from autograd_bp.program.instructions import FORMAT, Instructions
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import collect_sums, simplify
-from autograd_bp.value import restore
 
 PACKAGE = Path(__file__).parent.parent / "autograd_bp"
 

@@ -8,7 +8,7 @@ import pytest
 from browser import DESKTOP, PHONE, colours, scrolls_sideways
 
 from autograd_bp import Value, dot, scope, steps, sum_of, topological_order
-from autograd_bp.steps import notation
+from autograd_bp.pictures import notation
 from nn import MLP, bce, mse
 
 pytest_plugins = ["browser"]  # its fixtures

@@ -12,11 +12,12 @@ from strategies import eager, expressions
 
 import autograd_bp as ab
 from autograd_bp import Value, gradients, topological_order
+from autograd_bp.adjoint import pull_back
 from autograd_bp.context import collect
+from autograd_bp.copies import restore
 from autograd_bp.custom import Rule
 from autograd_bp.tape import Tape, condense
-from autograd_bp.transforms import pull_back
-from autograd_bp.value import consumers_first, restore
+from autograd_bp.value import consumers_first
 
 numbers = st.floats(-2, 2)
 directions = st.lists(numbers, min_size=4, max_size=4)  # for as many leaves as there may be

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +14,17 @@ from pages import Page
 
 from autograd_bp import Value, custom, erf, maximum, topological_order
 from autograd_bp.context import tracing
-from autograd_bp.ops import CODES, IEEE, TABLE
-from autograd_bp.steps import training
-from autograd_bp.steps.javascript import operations
-from autograd_bp.steps.page import _file
+from autograd_bp.languages import operations
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse
+from nn import training_page as training
 
 pytest_plugins = ["browser"]
 pytestmark = pytest.mark.one_engine
+
+SPECIAL_JS = Path(training.__file__).with_name("special.js").read_text("utf-8")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 2))
@@ -316,7 +319,7 @@ RUN = """([name, points, ys]) => {
 def table(browser):
     """A tab in which the table's rows are defined."""
     tab = browser.new_page()
-    tab.add_script_tag(content=_file("special.js") + operations(op.name for op in COMPUTED))
+    tab.add_script_tag(content=SPECIAL_JS + operations(op.name for op in COMPUTED))
     yield tab
     tab.close()
 
@@ -544,7 +547,6 @@ def test_a_network_of_many_weights_is_still_quick_to_show(visit, tmp_path):
 
 def test_the_example(tmp_path, capsys):
     import importlib.util
-    from pathlib import Path
 
     source = Path(__file__).parents[1] / "examples" / "training_page.py"
     spec = importlib.util.spec_from_file_location("training_page", source)

@@ -25,7 +25,7 @@ def load(path):
 
 
 example = load(Path("examples", "names_transformer.py"))
-textbook = load(Path("benchmarks", "textbook.py"))
+textbook = load(Path("examples", "textbook.py"))
 
 names = st.text(example.LETTERS, max_size=20)
 seeds = st.integers(0, 2**32)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import autograd_bp as ab
 from autograd_bp import (
     Value,
+    adjoint,
     gradients,
     hessian,
     hvp,
@@ -561,7 +562,7 @@ def test_derivatives_as_graphs_are_linear_in_the_graph(n):
 def test_a_derivative_in_a_loop_does_not_walk_through_the_whole_past(monkeypatch):
     """Gradient descent, differentiated: twice the steps visit twice the nodes."""
     visited = 0
-    walk = transforms.consumers_first
+    walk = adjoint.consumers_first
 
     def counting(*roots_and_ends):
         nonlocal visited
@@ -569,7 +570,7 @@ def test_a_derivative_in_a_loop_does_not_walk_through_the_whole_past(monkeypatch
         visited += len(order)
         return order
 
-    monkeypatch.setattr(transforms, "consumers_first", counting)
+    monkeypatch.setattr(adjoint, "consumers_first", counting)
 
     def visits(steps):
         nonlocal visited

@@ -29,7 +29,7 @@ from autograd_bp.program.instructions import (
     positions,
     split_at,
 )
-from autograd_bp.program.reading import ArrayReading
+from autograd_bp.reading import ArrayReading
 
 __all__ = ["pull_back", "push_forward"]
 

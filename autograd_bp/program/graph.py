@@ -7,10 +7,10 @@ from functools import partial
 from operator import add, mul, neg, sub
 from typing import TYPE_CHECKING, Any
 
-from autograd_bp import value
+from autograd_bp import nary, value
+from autograd_bp.adjoint import everywhere
 from autograd_bp.ops import CODES, TABLE, Op, grouped
 from autograd_bp.program.instructions import Instructions
-from autograd_bp.transforms import everywhere
 from autograd_bp.value import Number
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _on_nodes(op: Op) -> Callable[..., Number]:
     if op.name == "carry_dot":  # no function for users
         return _carry_dot
     if op.is_nary:
-        function = getattr(value, op.name)
+        function = getattr(nary, op.name)
         return lambda *operands: function(*grouped(op, operands))
     return partial(value.apply, op.name)
 
@@ -31,7 +31,7 @@ def _on_nodes(op: Op) -> Callable[..., Number]:
 def _carry_dot(*operands: Number) -> Number:
     w, x, bias = grouped(TABLE[CODES["carry_dot"]], operands)
     products = [value.apply("carry", *pair) for pair in zip(w, x, strict=True)]
-    total: Number = value.sum_of([*products, bias])
+    total: Number = nary.sum_of([*products, bias])
     return total
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd_bp.functions import where
-from autograd_bp.value import Number, Value, dot, sum_of
+from autograd_bp.nary import dot, sum_of
+from autograd_bp.value import Number, Value
 
 __all__ = ["gather", "one_hot", "take"]
 

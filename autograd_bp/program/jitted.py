@@ -9,11 +9,11 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
+from autograd_bp.context import is_tracing
 from autograd_bp.program.arguments import Given, Same, Static
 from autograd_bp.program.program import Program
 from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import are_constants
-from autograd_bp.value import is_tracing
 
 __all__ = ["Jitted", "jit"]
 

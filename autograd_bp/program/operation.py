@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autograd_bp.context import is_recording
+from autograd_bp.copies import restore
 from autograd_bp.custom import Rule
 from autograd_bp.program.graph import replay
 from autograd_bp.program.layout import Layout
-from autograd_bp.value import Number, Value, is_recording, is_symbolic, restore
+from autograd_bp.value import Number, Value, is_symbolic
 
 if TYPE_CHECKING:
     from autograd_bp.program.program import Program

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_bp.context import is_inside
+from autograd_bp.context import is_inside, is_tracing
+from autograd_bp.nary import mean, sum_of
 from autograd_bp.ops import TABLE
 from autograd_bp.program import engine
 from autograd_bp.program.derive import pull_back, push_forward
@@ -21,7 +22,7 @@ from autograd_bp.program.simplify import simplify
 from autograd_bp.text import printable
 from autograd_bp.transforms import are_constants
 from autograd_bp.trees import positions, whole
-from autograd_bp.value import Number, Value, is_tracing, mean, sum_of
+from autograd_bp.value import Number, Value
 
 if TYPE_CHECKING:
     import graphviz
@@ -472,7 +473,7 @@ class Program:
         >>> "sin" in trace(lambda x, y: (x * y).sin(), 2.0, 3.0).draw(0.5, 1.0).source
         True
         """
-        from autograd_bp.draw import draw
+        from autograd_bp.pictures.draw import draw
         from autograd_bp.program.graph import graph
 
         self._matching(args)

@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from autograd_bp.context import current, inside, is_inside, tracing
+from autograd_bp.context import current, inside, is_inside, is_tracing, tracing
 from autograd_bp.program.layout import Layout
 from autograd_bp.program.program import Program
 from autograd_bp.program.record import record
 from autograd_bp.program.simplify import collect_sums
 from autograd_bp.transforms import others_vary
 from autograd_bp.trees import flatten
-from autograd_bp.value import Value, is_tracing, traced_input
+from autograd_bp.value import Value, traced_input
 
 __all__ = ["argument_names", "name_of", "parameters", "trace", "traced"]
 

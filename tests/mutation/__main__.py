@@ -22,6 +22,7 @@ from .runner import Copy
 ROOT = Path(__file__).parents[2]
 TESTS = {
     "nn/delta.py": "nn_delta",
+    "nn/compare.py": "nn_delta",
     "autograd_bp/ops.py": "ops nary errors tape transforms",
     "autograd_bp/value.py": "value nary hooks errors graph threads debug check custom transforms "
     "memory ops",

@@ -1,5 +1,6 @@
 """The page docs/mutation.md: how many mutants were killed, and why the others were not."""
 
+import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -8,13 +9,15 @@ from cosmic_ray.work_item import WorkResult
 
 from .mutants import Mutant
 
+ROOT = Path(__file__).parents[2]
 WANTED = 0.95
 REASONS = Path(__file__).with_name("survivors.toml")
 HEAD = """# Mutation testing
 
-Made by `make mutation`. Each mutant is the engine with one thing wrong in it: is there a test that
-fails? A mutant that no test kills is a fault that no test would find, or a change that has no
-effect; every survivor is listed below with the reason.
+Made by `make mutation`, of the files as commit `{commit}` left them; lines are those there. Each
+mutant is the engine with one thing wrong in it: is there a test that fails? A mutant that no test
+kills is a fault that no test would find, or a change that has no effect; every
+survivor is listed below with the reason.
 
 - The mutants are of the interpreted engine, and the tests of each file are its own test files,
   with hypothesis' examples drawn in the same way in each run. A test that takes twenty times as
@@ -35,7 +38,14 @@ effect; every survivor is listed below with the reason.
 
 def page(found: dict[str, list[Mutant]], results: dict[str, WorkResult]) -> tuple[str, list[str]]:
     """The page, and what is wrong: a survivor without a reason, a score too low."""
-    lines = [HEAD, "| mutants of | made | killed | survivors | killed of run | not yet run |"]
+    git = ["git", "log", "-1", "--format=%h", "--", *found]
+    commit = subprocess.run(
+        git, capture_output=True, check=True, text=True, cwd=ROOT
+    ).stdout.strip()
+    lines = [
+        HEAD.format(commit=commit),
+        "| mutants of | made | killed | survivors | killed of run | not yet run |",
+    ]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     survivors: list[Mutant] = []
     wrong = []

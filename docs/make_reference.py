@@ -1,6 +1,6 @@
-"""Make the parts of the README that state facts of the code: its table and its pictures.
+"""Make what states facts of the code: the reference's table of operations, the README's pictures.
 
-``--check`` changes nothing and fails where the README differs from what would be made. The
+``--check`` changes nothing and fails where the table differs from what would be made. The
 pictures of the pages need playwright and a Chromium on PATH; without them they are left alone.
 """
 
@@ -21,7 +21,8 @@ from nn import MLP, Adam, bce, fit
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-START = "<!-- operations: made by docs/make_readme.py -->\n"
+PAGE = ROOT / "docs" / "pages" / "reference" / "operations.md"
+START = "<!-- operations: made by `make reference` -->\n"
 END = "<!-- end of operations -->"
 
 
@@ -49,11 +50,11 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def readme() -> str:
-    """The README as it should be."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def reference() -> str:
+    """The page of operations as it should be."""
+    text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(START)
-    return before + START + table() + END + rest.split(END)[1]
+    return before + START + "\n" + table() + "\n" + END + rest.split(END)[1]
 
 
 def neuron() -> Value:
@@ -114,12 +115,14 @@ def main() -> int:
     """Write, or with ``--check`` compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether it is current")
-    path, made = ROOT / "README.md", readme()
+    made = reference()
     if parser.parse_args().check:
-        current = path.read_text(encoding="utf-8") == made
-        print("README.md is current" if current else "README.md differs: run `make readme`")
+        current = PAGE.read_text(encoding="utf-8") == made
+        print(
+            f"{PAGE.name} is current" if current else f"{PAGE.name} differs: run `make reference`"
+        )
         return 0 if current else 1
-    path.write_text(made, encoding="utf-8")
+    PAGE.write_text(made, encoding="utf-8")
     IMAGES.mkdir(parents=True, exist_ok=True)
     draw(neuron()).render(outfile=IMAGES / "neuron.svg", cleanup=True)
     photograph()

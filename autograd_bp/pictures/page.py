@@ -14,17 +14,18 @@ from typing import Any
 
 from autograd_bp.files import write_whole
 
-__all__ = ["Page", "json_number"]
+__all__ = ["Page", "json_number", "page_path"]
 
 
 class Page:
     """A page that can be written to a file, or shown by a notebook.
 
     ``main`` names the HTML of its middle part, ``styles`` and ``scripts`` the files to put in,
-    beside those of all pages; ``data`` is what the scripts get, and ``code`` is JavaScript that
-    was made, not written.
+    all of them in the package ``home``, beside those of all pages; ``data`` is what the scripts
+    get, and ``code`` is JavaScript that was made, not written.
     """
 
+    home: str = __package__
     main: str
     styles: Iterable[str] = ()
     scripts: Iterable[str] = ()
@@ -39,13 +40,16 @@ class Page:
         """The page as text."""
         parts = {
             "TITLE": html.escape(_utf8(self.title)),
-            "STYLE": "\n".join(map(_file, ["common.css", *self.styles])),
-            "MAIN": _file(self.main),
+            "STYLE": "\n".join([_file("common.css"), *self._own(self.styles)]),
+            "MAIN": "".join(self._own([self.main])),
             "DATA": _inside_script({"title": self.title, **self.data}),
-            "SCRIPT": "\n".join([_file("common.js"), self.code, *map(_file, self.scripts)]),
+            "SCRIPT": "\n".join([_file("common.js"), self.code, *self._own(self.scripts)]),
         }
         # In one go: a title or a label that looks like one of these marks is not replaced.
         return re.sub(r"<!--([A-Z]+)-->", lambda mark: parts[mark[1]], _file("common.html"))
+
+    def _own(self, names: Iterable[str]) -> list[str]:
+        return [_file(name, self.home) for name in names]
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, whole or not at all; return its path.
@@ -68,8 +72,8 @@ def page_path(path: str | os.PathLike[str], name: str) -> Path:
 
 
 @cache
-def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _file(name: str, home: str = __package__) -> str:
+    return files(home).joinpath(name).read_text(encoding="utf-8")
 
 
 def _utf8(text: str) -> str:

@@ -37,25 +37,22 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from autograd_bp.files import write_whole
-from autograd_bp.graph import topological_order
-from autograd_bp.ops import CODES, TABLE, Op, grouped
-from autograd_bp.value import Value
+from autograd_bp.pictures.notation import LONGEST, formula, number
+from autograd_bp.pictures.scene import Lines, Scene, Scope
+from autograd_bp.value import Value, topological_order
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["draw", "notebook_svg"]
+__all__ = ["PICTURES", "TooManyBoxesError", "draw", "notebook_svg", "picture"]
 
 PICTURES = (".svg", ".png", ".pdf")  # what files of pictures end in
 DIRECTIONS = ("LR", "TB", "RL", "BT")
 LIMIT = 300  # boxes; more take seconds to lay out, and no one can read them
-LONGEST = 60  # characters of a label that are shown
-LONGEST_IN_FORMULA = 20
 LONGEST_FORMULA = 24  # with the formulas of its operands put in
-DEEPEST = 16  # levels of scopes that are told apart: Graphviz treats frames by recursion
 
 # Fill and line of a box. The lines are Okabe and Ito's colours, which the colour-blind can tell
 # apart; the fills are light, so that dark text is legible on a slide of any colour.
@@ -71,22 +68,13 @@ COLOURS = {
 FRAME = {"style": "rounded,filled", "fillcolor": "#fafafa", "color": "#bbbbbb"}
 TEXT = "#1a1a1a"
 FAINT = "#595959"
-UNLABELLED = "…"  # an operand without a label, in a formula
 EDGE = "#808080"  # seen on white and on black
 FONT = "Helvetica,Arial,sans-serif"
-
-DOT = TABLE[CODES["dot"]]
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-SUPERSCRIPTS = {"ᵇ": "b", "ˣ": "x", "⁽ⁿ⁾": "(n)"}  # of operands, in notations
 
 # Control characters are shown as pictures of themselves, but for those that are white space.
 CONTROLS = {code: chr(0x2400 + code) for code in range(32)}
 CONTROLS |= {9: " ", 10: "\n", 13: "\r", 127: "\N{SYMBOL FOR DELETE}"}
 NOT_IN_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
-
-Scope: TypeAlias = tuple[str, ...]
-# By tail, head and, of an edge that is drawn alone, its id: ids and local derivatives.
-Lines: TypeAlias = dict[tuple[str, str, str], list[tuple[str, float]]]
 
 
 class TooManyBoxesError(ValueError):
@@ -139,11 +127,11 @@ def draw(
     if not fold and _more_than(limit, roots):
         raise TooManyBoxesError(f"more than {limit}", limit)
 
-    plan = _Plan(topological_order(roots), marked, fold)
-    n = len(set(plan.boxes))
+    scene = Scene(topological_order(roots), marked).folded(fold)
+    n = len(set(scene.boxes))
     if n > limit:
         raise TooManyBoxesError(str(n), limit)
-    return plan.picture(direction, legend)
+    return picture(scene, direction, legend)
 
 
 def notebook_svg(root: Value) -> str | None:
@@ -153,143 +141,6 @@ def notebook_svg(root: Value) -> str | None:
     except (TooManyBoxesError, ImportError):
         return None
     return svg
-
-
-class _Plan:
-    """What to draw where: each node's role, the scope that it stands in, and its box."""
-
-    def __init__(
-        self,
-        nodes: list[Value],
-        parameters: list[Value] | None,
-        fold: bool | str | Iterable[str],
-    ) -> None:
-        self.nodes = nodes
-        self.roles = _roles(nodes, parameters)
-        self.homes = _homes(nodes, self.roles)
-        self.scopes: dict[Scope, str] = {}  # each with its id
-        self.reading = _reading_order(nodes)
-        for home in (self.homes[i] for i in self.reading):
-            for depth in range(1, len(home) + 1):
-                self.scopes.setdefault(home[:depth], f"s{len(self.scopes)}")
-        folded = self._folded(fold)
-        self.folds = {path: _outermost(path, folded) for path in [(), *self.scopes]}
-        self.boxes = [
-            f"n{i}" if fold is None else self.scopes[fold]
-            for i, fold in enumerate(self.folds[home] for home in self.homes)
-        ]
-
-    def _folded(self, fold: bool | str | Iterable[str]) -> set[Scope]:
-        if isinstance(fold, bool):
-            return set(self.scopes) if fold else set()
-        if not isinstance(fold, Iterable):
-            raise TypeError(f"fold must be True, the name of a scope or several, got {fold!r}")
-        paths = {"/".join(path): path for path in self.scopes}
-        names = [fold] if isinstance(fold, str) else list(fold)
-        for name in names:
-            if name not in paths:
-                raise ValueError(
-                    f"fold names the scope {name!r}, which no node of this graph is in; "
-                    f"its scopes are: {', '.join(map(repr, paths)) or 'none'}"
-                )
-        return {paths[name] for name in names}
-
-    def picture(self, direction: str, legend: bool) -> Any:
-        """All of it in Graphviz's language."""
-        picture = _new_picture(direction)
-        lines = self._lines()
-        frames: dict[Scope, Any] = {(): picture}
-        for path, name in self.scopes.items():
-            if self.folds[path] is None:
-                frames[path] = _new_frame(path[-1], name)
-            elif self.folds[path] == path:
-                frames[path[:-1]].node(name, self._folded_box(path[-1], name, lines), id=name)
-        shown = [i for i in self.reading if self.folds[self.homes[i]] is None]
-        # Sideways, dot stacks the leaves of a frame from the bottom up.
-        sideways = direction in ("LR", "RL")
-        upwards = [i for i in shown if sideways and self.homes[i] and self.nodes[i].is_leaf]
-        for i in dict.fromkeys([*reversed(upwards), *shown]):
-            box = _node_box(self.nodes[i], self.roles[i])
-            frames[self.homes[i]].node(f"n{i}", box, id=f"n{i}", **{"class": self.roles[i]})
-        for path in sorted(frames, key=len, reverse=True):  # the innermost first
-            if path:
-                frames[path[:-1]].subgraph(frames[path])
-        for (tail, head, _), edges in lines.items():
-            name, derivative = edges[0]
-            text = _number(derivative) if len(edges) == 1 else _count(len(edges), "edge")
-            picture.edge(
-                tail, head, _pill(text), id=name, weight=self._weight(head),
-                minlen=self._length(tail, head),
-            )  # fmt: skip
-        if legend:
-            picture.attr(label=_legend({self.roles[i] for i in shown}), labelloc="b")
-        return picture
-
-    def drop_frames(self) -> None:
-        """Draw open scopes without their frames, which Graphviz cannot always do."""
-        self.homes = [home if self.folds[home] else () for home in self.homes]
-        self.scopes = {path: name for path, name in self.scopes.items() if self.folds[path]}
-
-    def leaps(self) -> int:
-        """How many ranks the edges between boxes leap over, each node as near to the root as can
-        be. Graphviz puts a point of its own on each, and takes time by them.
-        """
-        rank = dict.fromkeys(self.nodes, 0)
-        for node in reversed(self.nodes):
-            for parent in node.parents:
-                rank[parent] = max(rank[parent], rank[node] + 1)
-        box_of = dict(zip(self.nodes, self.boxes, strict=True))
-        return sum(
-            rank[parent] - rank[node] - 1
-            for node in self.nodes
-            for parent in set(node.parents)
-            if box_of[parent] != box_of[node]
-        )
-
-    def _lines(self) -> Lines:
-        box_of = dict(zip(self.nodes, self.boxes, strict=True))
-        lines: Lines = {}
-        for i, node in enumerate(self.nodes):
-            head = self.boxes[i]
-            for k, (parent, d) in enumerate(zip(node.parents, node.local_grads, strict=True)):
-                tail = box_of[parent]
-                name = f"e{i}_{k}"
-                single = tail.startswith("n") and head.startswith("n")
-                if tail != head:
-                    lines.setdefault((tail, head, name if single else ""), []).append((name, d))
-        return lines
-
-    def _weight(self, head: str) -> str:
-        """How much the layout strives to make the edges into a box short and straight."""
-        is_activation = head.startswith("n") and self.roles[int(head[1:])] == "activation"
-        return "10" if is_activation else "1"
-
-    def _length(self, tail: str, head: str) -> str:
-        """How many ranks apart: a way into a frame leaves room for the frame's own leaves."""
-        return "2" if self._frame_of(head) not in ((), self._frame_of(tail)) else "1"
-
-    def _frame_of(self, box: str) -> Scope:
-        return self.homes[int(box[1:])] if box.startswith("n") else ()
-
-    def _folded_box(self, title: str, box: str, lines: Lines) -> str:
-        into = sum(len(edges) for (_, head, _), edges in lines.items() if head == box)
-        out = sum(len(edges) for (tail, _, _), edges in lines.items() if tail == box)
-        counts = f"{_count(self.boxes.count(box), 'node')}, {_count(into, 'edge')} in, {out} out"
-        return _framed([_bold(title), _faint(counts)], "scope")
-
-
-def _reading_order(nodes: list[Value]) -> list[int]:
-    """Positions of the nodes, each one's leaves before it in the order of its operands."""
-    position = {node: i for i, node in enumerate(nodes)}
-    computed = [node for node in nodes if not node.is_leaf]
-    read = [position[x] for node in computed for x in (*node.parents, node)]
-    return list(dict.fromkeys([*read, *range(len(nodes))]))
-
-
-def _outermost(path: Scope, folded: set[Scope]) -> Scope | None:
-    """The folded scope that this one is, or is in."""
-    around = (path[:depth] for depth in range(1, len(path) + 1))
-    return next((scope for scope in around if scope in folded), None)
 
 
 def _values(values: Iterable[Value], name: str) -> list[Value]:
@@ -311,73 +162,58 @@ def _more_than(limit: int, roots: list[Value]) -> bool:
     return len(found) > limit
 
 
-# --- roles and scopes ----------------------------------------------------------------------------
+# --- from a scene to Graphviz's language ---------------------------------------------------------
 
 
-def _roles(nodes: list[Value], parameters: list[Value] | None) -> list[str]:
-    """The role of each node by the rules at the top."""
-    marked = set(parameters or ())
-    consumed: set[Value] = set()
-    for node in nodes:
-        consumed.update(node.parents)
-        if parameters is None and node.rule is DOT:
-            weights, _, bias = grouped(DOT, node.operands)
-            marked.update(x for x in (*weights, bias) if isinstance(x, Value) and x.is_leaf)
-    roles: dict[Value, str] = {}
-    for node in nodes:
-        parents = node.parents
-        if node in marked:
-            roles[node] = "parameter"
-        elif node.is_leaf:
-            roles[node] = "input"
-        elif node not in consumed:
-            roles[node] = "result"
-        elif node.rule is DOT and not marked.isdisjoint(parents):
-            roles[node] = "pre-activation"
-        elif len(parents) == 1 and roles[parents[0]] == "pre-activation" and _is_function(node):
-            roles[node] = "activation"
-        else:
-            roles[node] = "operation"
-    return list(roles.values())
+def picture(scene: Scene, direction: str, legend: bool) -> Any:
+    """All of a scene in Graphviz's language."""
+    whole = _new_picture(direction)
+    lines = scene.lines()
+    frames: dict[Scope, Any] = {(): whole}
+    for path, name in scene.scopes.items():
+        if scene.folds[path] is None:
+            frames[path] = _new_frame(path[-1], name)
+        elif scene.folds[path] == path:
+            box = _folded_box(path[-1], scene.boxes.count(name), name, lines)
+            frames[path[:-1]].node(name, box, id=name)
+    shown = [i for i in scene.reading if scene.folds[scene.homes[i]] is None]
+    # Sideways, dot stacks the leaves of a frame from the bottom up.
+    sideways = direction in ("LR", "RL")
+    upwards = [i for i in shown if sideways and scene.homes[i] and scene.nodes[i].is_leaf]
+    for i in dict.fromkeys([*reversed(upwards), *shown]):
+        role = scene.roles[i]
+        frames[scene.homes[i]].node(f"n{i}", _node_box(scene, i), id=f"n{i}", **{"class": role})
+    for path in sorted(frames, key=len, reverse=True):  # the innermost first
+        if path:
+            frames[path[:-1]].subgraph(frames[path])
+    for (tail, head, _), edges in lines.items():
+        name, derivative = edges[0]
+        text = number(derivative) if len(edges) == 1 else _count(len(edges), "edge")
+        # An activation is near to its z; a way into a frame leaves room for the frame's own leaves.
+        weight = "10" if scene.role_of(head) == "activation" else "1"
+        ranks = "2" if scene.frame_of(head) not in ((), scene.frame_of(tail)) else "1"
+        whole.edge(tail, head, _pill(text), id=name, weight=weight, minlen=ranks)
+    if legend:
+        whole.attr(label=_legend({scene.roles[i] for i in shown}), labelloc="b")
+    return whole
 
 
-def _is_function(node: Value) -> bool:
-    """Whether the operation is no arithmetic."""
-    return node.op.isidentifier() and node.op != "neg"
-
-
-def _homes(nodes: list[Value], roles: list[str]) -> list[Scope]:
-    """The scope that each node is drawn in: its own, or a parameter's that all its users share."""
-    own = {node: tuple(node.scope.split("/", DEEPEST - 1)) if node.scope else () for node in nodes}
-    shared: dict[Value, Scope] = {}
-    for node in nodes:
-        for parent in node.parents:
-            shared[parent] = _common(shared.get(parent, own[node]), own[node])
-    return [
-        own[node] or (shared.get(node, ()) if role == "parameter" else ())
-        for node, role in zip(nodes, roles, strict=True)
-    ]
-
-
-def _common(a: Scope, b: Scope) -> Scope:
-    """The innermost scope around both."""
-    depth = 0
-    while depth < min(len(a), len(b)) and a[depth] == b[depth]:
-        depth += 1
-    return a[:depth]
-
-
-# --- text ----------------------------------------------------------------------------------------
-
-
-def _node_box(node: Value, role: str) -> str:
-    formulas = [_formula(node, depth) for depth in (2, 1, 0)]
-    formula = next((text for text in formulas if _length(text) <= LONGEST_FORMULA), formulas[-1])
-    title = " = ".join(filter(None, [_bold(node.label), formula]))
+def _node_box(scene: Scene, i: int) -> str:
+    node, role = scene.nodes[i], scene.roles[i]
+    formulas = [formula(node, scene.labels, depth, _text, _raised) for depth in (2, 1, 0)]
+    shown = next((text for text in formulas if _length(text) <= LONGEST_FORMULA), formulas[-1])
+    title = " = ".join(filter(None, [_bold(scene.labels[node]), shown]))
     symbol = "<B>δ</B>" if role == "pre-activation" else _faint("grad&#160;")
-    grad = node.grad.data if isinstance(node.grad, Value) else node.grad
-    numbers = f"{_faint('data&#160;')} {_number(node.data)} &#160; {symbol} {_number(grad)}"
+    grad = number(scene.grads[node])
+    numbers = f"{_faint('data&#160;')} {number(node.data)} &#160; {symbol} {grad}"
     return _framed([title, numbers] if title else [numbers], role)
+
+
+def _folded_box(title: str, n: int, box: str, lines: Lines) -> str:
+    into = sum(len(edges) for (_, head, _), edges in lines.items() if head == box)
+    out = sum(len(edges) for (tail, _, _), edges in lines.items() if tail == box)
+    counts = f"{_count(n, 'node')}, {_count(into, 'edge')} in, {out} out"
+    return _framed([_bold(title), _faint(counts)], "scope")
 
 
 def _length(text: str) -> int:
@@ -385,60 +221,8 @@ def _length(text: str) -> int:
     return len(re.sub("<[^>]*>", "", html.unescape(text)))
 
 
-def _formula(node: Value, depth: int) -> str:
-    """The operation with its plain numbers and its operands' labels put in.
-
-    An operand without a label is its own formula, down to so many operations below this one.
-    """
-    rule = node.rule
-    if not isinstance(rule, Op):
-        return _text(rule.notation)
-    if node.is_leaf:
-        return ""
-    notation = html.escape(rule.notation)
-    operands = dict(zip(rule.operands, grouped(rule, node.operands), strict=True))
-    if rule.is_nary:  # only a plain bias is to be put in, and none if there is none
-        if operands.get("b") == 0.0:
-            notation = notation.removesuffix(" + b")
-        operands = {name: x for name, x in operands.items() if isinstance(x, float)}
-    power = operands.get("b") if rule.name == "**" else None
-    if isinstance(power, float) and power == round(power) and abs(power) < 1000:
-        notation = notation.replace("ᵇ", str(round(power)).translate(RAISED))
-    for letter, plain in SUPERSCRIPTS.items():
-        notation = notation.replace(letter, f'<SUP><FONT POINT-SIZE="9">{plain}</FONT></SUP>')
-    if not operands:
-        return notation
-    names = "|".join(operands)
-    return re.sub(
-        rf"(?<![A-Za-z])({names})(?![A-Za-z])",
-        lambda found: _operand(
-            operands[found[0]], notation[: found.start()], notation[found.end() :], depth
-        ),
-        notation,
-    )
-
-
-def _operand(x: Value | float, before: str, after: str, depth: int) -> str:
-    """An operand in a formula, in brackets where it would be misread without."""
-    set_off = before.endswith(("(", ", ", "|", ">")) and after.startswith((")", ", ", "|", "<"))
-    if isinstance(x, float):
-        text = _number(x)
-        simple = not x < 0 or not before
-    elif x.label:
-        label = " ".join(x.label.split())
-        text = _text(label, LONGEST_IN_FORMULA) or UNLABELLED
-        simple = bool(re.fullmatch(r"\w[\w.,'\[\]]*", label))
-    else:
-        text = _formula(x, depth - 1) if depth else ""
-        if not text:
-            return UNLABELLED
-        around = before.rstrip()[-1:] + after.lstrip()[:1]
-        simple = around in ("+", "−") and x.op not in ("+", "-", "neg")
-    return text if simple or set_off else f"({text})"
-
-
-def _number(x: float) -> str:
-    return format(x + 0.0, ".4g").replace("-", "−")  # + 0.0: no −0
+def _raised(text: str) -> str:
+    return f'<SUP><FONT POINT-SIZE="9">{text}</FONT></SUP>'
 
 
 def _count(n: int, noun: str) -> str:

@@ -19,14 +19,14 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from autograd_bp.draw import _Plan as Plan
-from autograd_bp.value import Value
+from autograd_bp.pictures.draw import picture
+from autograd_bp.pictures.scene import Scene
 
-__all__ = ["BACKSLASH", "views"]
+__all__ = ["views"]
 
 BACKSLASH = "\U0010ff5c"
-"""What must stand for a backslash in labels and scopes, since Graphviz loses texts with some when
-it writes JSON. It is a character for private use; views have backslashes again."""
+"""What must stand for a backslash, since Graphviz loses texts with some when it writes JSON. It is
+a character for private use."""
 
 MOST_COMBINED = 4  # scopes, and
 SMALL = 300  # nodes, up to which every combination of open and folded scopes is laid out
@@ -37,18 +37,12 @@ READABLE = 0.8  # the scale below which its texts are too small there
 ASTRAY = 30.0  # how far from an edge its text may stand
 
 
-def views(nodes: Sequence[Value]) -> list[dict[str, Any]]:
-    """The views of a graph in topological order; the one to begin with comes first."""
-    everything = Plan(list(nodes), None, ())
-    scopes = [path[0] for path in everything.scopes if len(path) == 1]
-    choices = _choices(scopes, len(nodes), everything.leaps() > TANGLED)
-    first, *others = choices
-    found = [_first_view(list(nodes), scopes, first)]
-    down = found[0]["down"]
-    found += [_view(list(nodes), scopes, opened, down) for opened in others]
-    text = json.dumps(found, ensure_ascii=False).replace(BACKSLASH, "\\\\")
-    result: list[dict[str, Any]] = json.loads(text)
-    return result
+def views(scene: Scene) -> list[dict[str, Any]]:
+    """The views of a scene; the one to begin with comes first."""
+    scopes = [path[0] for path in scene.scopes if len(path) == 1]
+    first, *others = _choices(scopes, len(scene.nodes), scene.leaps() > TANGLED)
+    begun = _first_view(scene, scopes, first)
+    return [begun, *(_view(scene, scopes, opened, begun["down"]) for opened in others)]
 
 
 def _choices(scopes: Sequence[str], n: int, tangled: bool) -> Iterable[Sequence[str]]:
@@ -64,14 +58,14 @@ def _choices(scopes: Sequence[str], n: int, tangled: bool) -> Iterable[Sequence[
     return [*all_and_none, *alone]
 
 
-def _first_view(nodes: list[Value], scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
+def _first_view(scene: Scene, scopes: Sequence[str], opened: Sequence[str]) -> dict[str, Any]:
     """The view to begin with. It leads to the right, as one reads; but down if it is small and
     would have to be shrunk too much otherwise: a box is three times as wide as high.
     """
-    across = _view(nodes, scopes, opened, down=False)
-    if len(nodes) > SMALL or _scale(across) >= READABLE:
+    across = _view(scene, scopes, opened, down=False)
+    if len(scene.nodes) > SMALL or _scale(across) >= READABLE:
         return across
-    return max(across, _view(nodes, scopes, opened, down=True), key=_scale)
+    return max(across, _view(scene, scopes, opened, down=True), key=_scale)
 
 
 def _scale(view: dict[str, Any]) -> float:
@@ -80,58 +74,57 @@ def _scale(view: dict[str, Any]) -> float:
     return float(min(ROOM[0] / width, ROOM[1] / height))
 
 
-def _view(
-    nodes: list[Value], scopes: Sequence[str], opened: Sequence[str], down: bool
-) -> dict[str, Any]:
-    plan = Plan(nodes, None, [scope for scope in scopes if scope not in opened])
-    graph = _laid_out(plan, down)
+def _view(scene: Scene, scopes: Sequence[str], opened: Sequence[str], down: bool) -> dict[str, Any]:
+    scene = scene.folded([scope for scope in scopes if scope not in opened])
+    is_tangled = scene.leaps() > TANGLED
+    if is_tangled:  # with frames, Graphviz loses edges, or ends the whole process
+        scene = scene.without_frames()
+    graph = _laid_out(scene, down, is_tangled)
     if any("pos" not in edge for edge in graph.get("edges", [])):  # Graphviz lost it
-        plan.drop_frames()
-        graph = _laid_out(plan, down)
+        scene = scene.without_frames()
+        graph = _laid_out(scene, down, is_tangled)
     left, bottom, right, top = map(float, graph["bb"].split(","))
-    layout = _Layout(left, top)
+    page = _Coordinates(left, top)
     objects = graph.get("objects", [])
     name_of = {thing["_gvid"]: thing["name"] for thing in objects}
     inside: dict[str, list[int]] = {}
-    for i, box in enumerate(plan.boxes):
+    for i, box in enumerate(scene.boxes):
         inside.setdefault(box, []).append(i)
     return {
         "open": list(opened),
         "size": [round(right - left, 1), round(top - bottom, 1)],
         "down": down,
         "boxes": [
-            layout.box(thing, plan.roles)
-            for thing in objects
-            if not thing["name"].startswith("cluster")
+            page.box(thing, scene) for thing in objects if not thing["name"].startswith("cluster")
         ],
-        "edges": [layout.edge(edge, name_of, down) for edge in graph.get("edges", [])],
+        "edges": [page.edge(edge, name_of, down) for edge in graph.get("edges", [])],
         "frames": [
-            layout.frame(thing, path[-1])
-            for path, name in plan.scopes.items()
+            page.frame(thing, path[-1])
+            for path, name in scene.scopes.items()
             for thing in objects
             if thing["name"] == f"cluster_{name}"
         ],
         "folded": {
-            name: [path[0], inside[name]] for path, name in plan.scopes.items() if name in inside
+            name: [path[0], inside[name]] for path, name in scene.scopes.items() if name in inside
         },
     }
 
 
-def _laid_out(plan: Plan, down: bool) -> Any:
-    tangled = plan.leaps() > TANGLED
-    if tangled:  # with frames, Graphviz loses edges, or ends the whole process
-        plan.drop_frames()
-    picture = plan.picture("TB" if down else "LR", legend=False)
+def _laid_out(scene: Scene, down: bool, is_tangled: bool) -> Any:
+    """What Graphviz says of a scene."""
+    drawn = picture(scene, "TB" if down else "LR", legend=False)
     if down:
-        picture.attr("graph", ranksep="0.2", nodesep="0.15")
-    if len(set(plan.boxes)) > SMALL:
-        picture.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
-    if tangled:  # it would take minutes, most of them for fewer crossings
-        picture.attr("graph", nslimit="0.1", nslimit1="0.1", mclimit="0.05", splines="line")
-    return json.loads(picture.pipe(format="json", encoding="utf-8"))
+        drawn.attr("graph", ranksep="0.2", nodesep="0.15")
+    if len(set(scene.boxes)) > SMALL:
+        drawn.attr("graph", nslimit="1", nslimit1="1")  # a little less neat, much faster
+    if is_tangled:  # it would take minutes, most of them for fewer crossings
+        drawn.attr("graph", nslimit="0.1", nslimit1="0.1", mclimit="0.05", splines="line")
+    drawn.body = [line.replace("\\\\", BACKSLASH) for line in drawn.body]  # as Graphviz has one
+    text = drawn.pipe(format="json", encoding="utf-8").replace(BACKSLASH, "\\\\")
+    return json.loads(text)
 
 
-class _Layout:
+class _Coordinates:
     """Graphviz's coordinates, which go upwards, as the page's."""
 
     def __init__(self, left: float, top: float) -> None:
@@ -141,13 +134,19 @@ class _Layout:
     def point(self, x: float, y: float) -> tuple[float, float]:
         return round(x - self.left, 1), round(self.top - y, 1)
 
-    def box(self, thing: Any, roles: Sequence[str]) -> list[Any]:
+    def box(self, thing: Any, scene: Scene) -> list[Any]:
         name = thing["name"]
         x, y = self.point(*map(float, thing["pos"].split(",")))
         width, height = 72 * float(thing["width"]), 72 * float(thing["height"])
-        role = roles[int(name[1:])] if name.startswith("n") else "folded"
         corner = [round(x - width / 2, 1), round(y - height / 2, 1)]
-        return [name, *corner, round(width, 1), round(height, 1), role, self.lines(thing)]
+        return [
+            name,
+            *corner,
+            round(width, 1),
+            round(height, 1),
+            scene.role_of(name),
+            self.lines(thing),
+        ]
 
     def lines(self, thing: Any) -> list[Any]:
         """The text of a box, from Graphviz's drawing instructions."""

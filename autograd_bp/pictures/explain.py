@@ -29,13 +29,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from autograd_bp.graph import topological_order
-from autograd_bp.ops import carry
-from autograd_bp.value import Value
+from autograd_bp.pictures.notation import in_one_line, names, set_off
+from autograd_bp.tape import Tape
+from autograd_bp.value import Value, topological_order
 
 __all__ = ["Explanation", "Term", "explain"]
 
@@ -84,10 +83,14 @@ def explain(node: Value, root: Value, *, paths: bool = False) -> Explanation:
         if not isinstance(value, Value):
             raise TypeError(f"{name} must be a Value, got {value!r} of type {type(value).__name__}")
     order = topological_order(root)
-    total, terms = _consumers(node, order)
-    if paths and terms:
-        terms = _paths(node, order)
-    return Explanation(node, root, paths, total, terms, _names(node, order, terms))
+    uses = _uses(node, order)
+    total, *grads = Tape([node, *uses[node]], [root]).pull_back([1.0])
+    if paths:
+        terms = _paths(node, root, uses)
+    else:
+        consumers = zip(uses[node].items(), grads, strict=True)
+        terms = [Term((out,), (grad, local)) for (out, local), grad in consumers]
+    return Explanation(node, root, paths, total, terms, _names(node, order))
 
 
 class Term(NamedTuple):
@@ -233,34 +236,27 @@ class Explanation:
 # --- the sums -------------------------------------------------------------------------------------
 
 
-def _consumers(node: Value, order: list[Value]) -> tuple[float, list[Term]]:
-    """∂root/∂node, and a term for each consumer; the same walk as in `Value.backward`."""
-    grads = {order[-1]: 1.0}
-    terms: list[Term] = []
-    for out in reversed(order):
-        if out is node:
-            break
-        local = 0.0
-        for parent, d in zip(out.parents, out.local_grads, strict=True):
-            grads[parent] = grads.get(parent, 0.0) + carry(grads[out], d)
-            if parent is node:
-                local += d
-        if node in out.parents:
-            terms.append(Term((out,), (grads[out], local)))
-    terms.reverse()  # to the order in which they were computed
-    return grads.get(node, 0.0), terms
+def _uses(node: Value, order: list[Value]) -> dict[Value, dict[Value, float]]:
+    """Of all that depends on a node: its consumers, and their local derivatives with respect to it.
 
-
-def _paths(node: Value, order: list[Value]) -> list[Term]:
-    """A term for each path from the node to the root."""
-    uses: dict[Value, dict[Value, float]] = {node: {}}  # the consumers, of all that depends on it
-    paths, factors = {node: 1}, {node: 0}  # from the node to here
+    All are in the order in which they were computed.
+    """
+    uses: dict[Value, dict[Value, float]] = {node: {}}
     for out in order:
-        used = [parent for parent in dict.fromkeys(out.parents) if parent in uses]
-        if used:
-            uses[out] = {}
-            paths[out] = sum(paths[parent] for parent in used)
-            factors[out] = paths[out] + sum(factors[parent] for parent in used)
+        for parent, d in zip(out.parents, out.local_grads, strict=True):
+            if parent in uses:
+                uses.setdefault(out, {})
+                uses[parent][out] = uses[parent].get(out, 0.0) + d
+    return uses
+
+
+def _paths(node: Value, root: Value, uses: dict[Value, dict[Value, float]]) -> list[Term]:
+    """A term for each path from the node to the root."""
+    paths, factors = {node: 1}, {node: 0}  # from the node to here
+    for parent, consumers in uses.items():
+        for out in consumers:
+            paths[out] = paths.get(out, 0) + paths[parent]
+            factors[out] = factors.get(out, 0) + paths[parent] + factors[parent]
             if factors[out] > LIMIT:  # the root has as many at least
                 raise ValueError(
                     "the paths from the node to the root are too many or too long: they have more "
@@ -268,10 +264,7 @@ def _paths(node: Value, order: list[Value]) -> list[Term]:
                     "explain(node, root), and explain one of those in turn; or take a root that "
                     "is nearer to the node."
                 )
-        for parent, d in zip(out.parents, out.local_grads, strict=True):
-            if parent in uses:
-                uses[parent][out] = uses[parent].get(out, 0.0) + d
-    root, terms = order[-1], []
+    terms = []
     waiting = [Term((), ())]
     while waiting:
         via, local = waiting.pop()
@@ -298,29 +291,22 @@ class Style(NamedTuple):
     aligned: bool  # whether spaces align them
 
 
-def _names(node: Value, order: list[Value], terms: list[Term]) -> dict[Value, str]:
-    """A name for each node that is to be spoken of."""
-    root = order[-1]
-    wanted = {node, root}.union(*(term.via for term in terms))
-    labels = Counter(_printable(other.label) for other in order)
-    names = {node: _printable(node.label) or "node"}  # in case it is not in the graph
-    for i, other in enumerate(order):
-        if other in wanted:
-            label = _printable(other.label)
-            if label:
-                names[other] = label if labels[label] == 1 else f"{label}#{i}"
-            elif other is root and not labels["C"]:
-                names[other] = "C"
-            else:
-                names[other] = f"{WORDS.get(other.op) or _printable(other.op)}{i}"
-    return names
+def _names(node: Value, order: list[Value]) -> dict[Value, str]:
+    """A name for each node of the graph, and for the explained one in case it is not in it."""
+
+    def unlabelled(i: int) -> str:
+        return f"{WORDS.get(order[i].op) or _printable(order[i].op)}{i}"
+
+    found = dict(zip(order, names(order, _printable, unlabelled), strict=True))
+    return {node: _printable(node.label) or "node", **found}
 
 
 def _printable(text: str) -> str:
     """A label on one line, without control characters and not too long."""
-    text = " ".join(text.split())
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    text = "".join(
+        c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+    return in_one_line(text, LONGEST)
 
 
 def _number(x: float, inside: bool = False) -> str:
@@ -330,7 +316,7 @@ def _number(x: float, inside: bool = False) -> str:
 
 
 def _derivative(of: str, by: str) -> str:
-    return "/".join(f"∂{x}" if re.fullmatch(r"[\w\[\].#'…]+", x) else f"∂({x})" for x in (of, by))
+    return f"∂{set_off(of)}/∂{set_off(by)}"
 
 
 def _latex_number(x: float, inside: bool) -> str:

@@ -1,4 +1,4 @@
-"""How a node's operation and local derivatives are written, with the names of its operands."""
+"""How a node is named, and its operation and local derivatives are written, for people."""
 
 from __future__ import annotations
 
@@ -9,49 +9,67 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
-from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.ops import Op, grouped
 from autograd_bp.value import Value
 
-__all__ = ["local_derivatives", "names", "number", "operation"]
+__all__ = [
+    "formula", "in_one_line", "is_arithmetic", "local_derivatives", "names", "number", "operation",
+    "set_off",
+]  # fmt: skip
 
-DOT = TABLE[CODES["dot"]]
 LONGEST = 60  # characters of a label
+LONGEST_IN_FORMULA = 20
 MOST = 6  # terms of a sum that are written out
+OPENING, CLOSING = ("(", ", ", "|", ">"), (")", ", ", "|", "<")  # around what needs no brackets
+UNLABELLED = "…"  # an operand without a label, in a formula
 
 CONSTANTS = {
     "LN2": "ln 2", "LN10": "ln 10", "SQRT2": "√2", "SQRTPI": "√π", "SQRT2PI": "√(2π)",
-    "inf": "∞", "nan": "NaN", "log": "ln", "sigmoid": "σ", "polygamma": "ψ", "abs": "abs",
+    "inf": "∞", "nan": "NaN", "log": "ln", "sigmoid": "σ", "polygamma": "ψ",
 }  # fmt: skip
 SIGNS = {"-": "−", " * ": "·", " / ": "/", ">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
-BETWEEN = {"+": " + ", "-": " − ", "*": "·", "/": " / ", "<": " < ", "<=": " ≤ "}
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+RAISED = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPTS = {"ᵇ": "b", "ˣ": "x", "⁽ⁿ⁾": "(n)"}
+"""Operands that stand raised in the rows' notations."""
 COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
 
 
-def names(root: Value, nodes: Sequence[Value]) -> list[str]:
-    """A name for each node: its label; C for a root without one, else v1, v2, …
+# --- names and numbers ----------------------------------------------------------------------------
 
-    Nodes with the same label are told apart by their positions in ``nodes``, as by `explain`.
+
+def in_one_line(label: str, longest: int = LONGEST) -> str:
+    """A label on one line, and not too long."""
+    text = " ".join(label.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def names(
+    nodes: Sequence[Value],
+    written: Callable[[str], str] = in_one_line,
+    unlabelled: Callable[[int], str] | None = None,
+) -> list[str]:
+    """A name for each node of a graph in topological order: its label, as it is ``written``.
+
+    Nodes with the same label are told apart by their positions. Without a label, the root is C if
+    no other is, and others are what ``unlabelled`` calls them by their positions, or v1, v2, …
     """
-    labels = [_shortened(node.label) for node in nodes]
+    labels = [written(node.label) for node in nodes]
     several = Counter(labels)
     free = (f"v{k}" for k in range(1, 2 * len(nodes) + 2) if f"v{k}" not in several)
     found = []
-    for i, (node, label) in enumerate(zip(nodes, labels, strict=True)):
+    for i, label in enumerate(labels):
         if label:
             found.append(label if several[label] == 1 else f"{label}#{i}")
+        elif i == len(nodes) - 1 and "C" not in several:
+            found.append("C")
         else:
-            found.append("C" if node is root and "C" not in several else next(free))
+            found.append(unlabelled(i) if unlabelled else next(free))
     return found
-
-
-def _shortened(label: str) -> str:
-    text = " ".join(label.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def number(x: float) -> str:
@@ -59,45 +77,119 @@ def number(x: float) -> str:
     return format(x + 0.0, ".4g").replace("-", "−").replace("inf", "∞")  # + 0.0: no −0
 
 
+def set_off(text: str) -> str:
+    """A name or number as an operand, in brackets where it would be misread without."""
+    return text if re.fullmatch(r"[\w.,'#\[\]…]+", text) else f"({text})"
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+def is_arithmetic(rule: Any) -> bool:
+    """Whether an operation is written by a sign, and not as a function."""
+    return not rule.name.isidentifier() or rule.notation.startswith("−")
+
+
 def operation(node: Value, operands: Sequence[str]) -> str:
-    """What the node computes from operands that are written so.
+    """What the node computes from operands that are written so, in one line.
 
     >>> operation(Value(3.0) * 2.0, ["x", "2"])
     'x·2'
     """
     if node.is_leaf:
         return ""
-    if not isinstance(node.rule, Op):
+    rule = node.rule
+    if not isinstance(rule, Op):
         return f"{node.op}({', '.join(operands)})"
-    groups = grouped(node.rule, operands)
-    if node.rule is DOT:
+    groups = grouped(rule, operands)
+    if rule.sequences == 2:
         w, x, b = groups
         has_bias = isinstance(node.operands[-1], Value) or node.operands[-1] != 0
-        products = [f"{_bracketed(p)}·{_bracketed(q)}" for p, q in zip(w, x, strict=True)]
+        products = [f"{set_off(p)}·{set_off(q)}" for p, q in zip(w, x, strict=True)]
         return " + ".join([*_some(products), *([b] if has_bias else [])])
-    if node.rule.is_nary:
+    if rule.is_nary:
         return f"{node.op}({', '.join(_some(groups[0]))})"
-    if node.op == "**":
-        base, exponent = map(_bracketed, groups)
-        return f"{base}{_raised(exponent)}"
-    if node.op == "neg":
-        return f"−{_bracketed(groups[0])}"
-    if node.op in BETWEEN:
-        return BETWEEN[node.op].join(map(_bracketed, groups))
+    if is_arithmetic(rule):
+        texts = dict(zip(rule.operands, map(set_off, groups), strict=True))
+        texts["ᵇ"] = _raised(texts.get("b", ""))
+        notation = rule.notation.replace("/", " / ")
+        return re.sub("|".join(texts), lambda found: texts[found[0]], notation)
     return f"{CONSTANTS.get(node.op, node.op)}({', '.join(groups)})"
 
 
 def _raised(exponent: str) -> str:
-    return exponent.translate(SUPERSCRIPTS) if exponent.isdecimal() else f"^{exponent}"
+    return exponent.translate(RAISED) if exponent.isdecimal() else f"^{exponent}"
 
 
 def _some(terms: list[str]) -> list[str]:
     return terms if len(terms) <= MOST else [*terms[: MOST - 1], "…", terms[-1]]
 
 
-def _bracketed(text: str) -> str:
-    """A name or number as an operand, in brackets where it would be misread without."""
-    return text if re.fullmatch(r"[\w.,'#\[\]…]+", text) else f"({text})"
+def formula(
+    node: Value,
+    labels: Mapping[Value, str],
+    depth: int,
+    escaped: Callable[[str, int], str],
+    raised: Callable[[str], str],
+) -> str:
+    """The row's notation with the node's plain numbers and its operands' labels put in, as markup.
+
+    An operand without a label is its own formula, down to ``depth`` operations below this one.
+    Text that is no markup is ``escaped``, and cut to a length.
+    """
+    rule = node.rule
+    notation = escaped(_notation(node), LONGEST)
+    if not isinstance(rule, Op):
+        return notation
+    if node.is_leaf:
+        return ""
+    operands = dict(zip(rule.operands, grouped(rule, node.operands), strict=True))
+    if rule.is_nary:  # only a plain bias is to be put in
+        operands = {name: x for name, x in operands.items() if isinstance(x, float)}
+    for letter, plain in SUPERSCRIPTS.items():
+        power = operands.get(plain)
+        if isinstance(power, float) and power.is_integer() and abs(power) < 1000:
+            text = str(round(power)).translate(RAISED)
+        else:
+            text = raised(plain)
+        notation = notation.replace(letter, text)
+    if not operands:
+        return notation
+
+    def put_in(found: re.Match[str]) -> str:
+        x, before, after = operands[found[0]], notation[: found.start()], notation[found.end() :]
+        is_set_off = before.endswith(OPENING) and after.startswith(CLOSING)
+        if isinstance(x, float):
+            text = number(x)
+            is_simple = not x < 0 or not before
+        elif labels[x]:
+            label = in_one_line(labels[x], len(labels[x]))
+            text = escaped(label, LONGEST_IN_FORMULA) or UNLABELLED
+            is_simple = set_off(label) == label
+        else:
+            text = formula(x, labels, depth - 1, escaped, raised) if depth else ""
+            if not text:
+                return UNLABELLED
+            around = before.rstrip()[-1:] + after.lstrip()[:1]
+            is_simple = around in ("+", "−") and not _is_sum(x)
+        return text if is_simple or is_set_off else f"({text})"
+
+    return re.sub(rf"(?<![A-Za-z])({'|'.join(operands)})(?![A-Za-z])", put_in, notation)
+
+
+def _notation(node: Value) -> str:
+    """The row's notation, without the bias where a `dot` has none."""
+    has_none = isinstance(node.rule, Op) and node.rule.is_nary and node.operands[-1] == 0.0
+    notation: str = node.rule.notation
+    return notation.removesuffix(" + b") if has_none else notation
+
+
+def _is_sum(node: Value) -> bool:
+    """Whether a node's formula would be misread beside a plus or a minus."""
+    return bool(re.search(r"[+−<≤,]| if ", re.sub(r"\(.*?\)", "", _notation(node))))
+
+
+# --- local derivatives ----------------------------------------------------------------------------
 
 
 def local_derivatives(node: Value, name: str, operands: Sequence[str]) -> list[str]:
@@ -147,7 +239,7 @@ def _written(
     return re.sub(
         r"[A-Za-z_][A-Za-z_0-9]*",
         lambda word: (
-            (texts[word[0]] if alone else _bracketed(texts[word[0]]))
+            (texts[word[0]] if alone else set_off(texts[word[0]]))
             if word[0] in texts
             else CONSTANTS.get(word[0], word[0])
         ),

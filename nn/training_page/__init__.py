@@ -26,12 +26,11 @@ from types import TracebackType
 from typing import Any
 
 from autograd_bp.context import tracing
-from autograd_bp.draw import _Plan as Plan
-from autograd_bp.graph import topological_order
-from autograd_bp.steps import notation
-from autograd_bp.steps.javascript import operations
-from autograd_bp.steps.page import Page, json_number, page_path
-from autograd_bp.value import Value, release
+from autograd_bp.languages import operations
+from autograd_bp.pictures.notation import names
+from autograd_bp.pictures.page import Page, json_number, page_path
+from autograd_bp.pictures.scene import Scene
+from autograd_bp.value import Value, release, topological_order
 
 __all__ = ["TrainingPage"]
 
@@ -59,6 +58,7 @@ class TrainingPage(Page):
     Raises ValueError for a model or a loss that a page cannot compute.
     """
 
+    home = __name__
     main = "training.html"
     styles = ("training.css",)
     scripts = ("special.js", "tape.js", "training.js")
@@ -210,8 +210,8 @@ class _Tapes:
                     "parameters": [position.get(p, -1) for p in self.parameters],
                     "inputs": places[0],
                     "outputs": places[1],
-                    "labels": notation.names(nodes[-1], nodes),
-                    "roles": Plan(nodes, [p for p in self.parameters if p in position], ()).roles,
+                    "labels": names(nodes),
+                    "roles": Scene(nodes, [p for p in self.parameters if p in position]).roles,
                 }
             )
         k = self.known[structure]

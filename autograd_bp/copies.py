@@ -1,0 +1,145 @@
+"""A node from its record, and from that copies and pickles of graphs.
+
+`pickle` and `copy` follow links by recursion, and a graph is deep. So the first node that they
+meet hands over its whole ancestry as a list in topological order: each node's operands are then
+in their memo before the node itself, and sharing survives, also between several roots.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from autograd_bp.context import is_recording, recording
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.value import (
+    Number,
+    Value,
+    _plain,
+    node_of,
+    refuse_in_trace,
+    topological_order,
+)
+
+__all__ = ["restore"]
+
+_SEQUENCES: list[int] = [op.sequences for op in TABLE]
+
+
+def restore(
+    op: Any,
+    operands: tuple[Number, ...],
+    data: float,
+    local_grads: Iterable[float],
+    label: str = "",
+    scope: str = "",
+) -> Value:
+    """A node as it was recorded: the inverse of reading its attributes.
+
+    ``op`` is the name of a row, or a rule that is none.
+    """
+    partials = tuple(local_grads)
+    nodes = sum([isinstance(x, Value) for x in operands])
+    if isinstance(op, str):
+        code: Any = _code_for(op, len(operands))
+    elif nodes and isinstance(getattr(op, "name", None), str):
+        code = op
+    else:
+        raise ValueError(f"a rule has a name and some operand that is a Value; got {op!r}")
+    if len(partials) != nodes:
+        raise ValueError(
+            f"{op!r} needs a local derivative for each operand that is a Value, of which there "
+            f"are {nodes}; got {len(partials)}"
+        )
+    node = node_of(code, _plain(operands, "operand"), data, partials) if code else Value(data)
+    if label:
+        node.label = label
+    if scope:
+        node.scope = scope
+    return node
+
+
+def _code_for(op: str, count: int) -> int:
+    """The row of an operation that is to have so many operands."""
+    code = CODES.get(op)
+    if code is None:
+        raise ValueError(
+            f"the table has no operation {op!r}: was it recorded by another version of autograd-bp?"
+        )
+    sequences = _SEQUENCES[code]
+    more = count + sequences - len(TABLE[code].operands)
+    if more < 0 or (more % sequences if sequences else more):
+        raise ValueError(f"{op!r} cannot have {count} operands")
+    return code
+
+
+def _again(grad: float, *record: Any) -> Value:
+    """The node of a record, also within `no_grad`: a copy of a graph is a graph."""
+    if is_recording():  # which takes less time to ask than to see to
+        node = restore(*record)
+    else:
+        with recording():
+            node = restore(*record)
+    node.grad = grad
+    return node
+
+
+class _Ready(threading.local):
+    """The nodes, by identity, whose operands `pickle` or `copy` has in its memo."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+
+
+_ready = _Ready()
+
+
+class _Ancestry:
+    """The nodes that a node was computed from, and the node: pickled as a list."""
+
+    def __init__(self, node: Value) -> None:
+        self.node = node
+        self.nodes: list[Value] = []
+
+    def __iter__(self) -> Iterator[Value]:
+        self.nodes = topological_order(self.node)
+        for node in self.nodes:
+            _ready.ids.add(id(node))
+            yield node
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (), None, iter(self)
+
+    def __del__(self) -> None:
+        _ready.ids.difference_update(map(id, self.nodes))
+
+
+def _last(nodes: Any) -> Value:
+    """The node itself; of an ancestry that was not copied, as `copy.copy` has it, its twin."""
+    if isinstance(nodes, _Ancestry):
+        function, record = _recorded(nodes.node)
+        return function(*record)  # type: ignore[no-any-return]
+    node: Value = nodes[-1]
+    return node
+
+
+def _recorded(node: Value) -> tuple[Any, tuple[Any, ...]]:
+    """What makes the node again, of its operands."""
+    refuse_in_trace(node, "a copy")
+    op = node.op if node.op in CODES else node.rule
+    grad = node.grad.data if isinstance(node.grad, Value) else node.grad
+    record = op, node.operands, node.data, node.local_grads, node.label, node.scope
+    return _again, (grad, *record)
+
+
+def _reduced(node: Value) -> tuple[Any, ...]:
+    """What `pickle` and `copy` ask for: a function and its arguments."""
+    if node.is_leaf or id(node) in _ready.ids:
+        _ready.ids.discard(id(node))
+        return _recorded(node)
+    return _last, (_Ancestry(node),)
+
+
+copyreg.pickle(Value, _reduced)

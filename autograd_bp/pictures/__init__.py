@@ -1,0 +1,1 @@
+"""Pictures of graphs: drawings, explanations, and pages to step through."""
