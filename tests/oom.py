@@ -161,11 +161,10 @@ def chain():
 
 OPERATIONS = [
     build, backward, sweep, value, mapped, mapped_in_threads, planned, drop_a_chain, build_custom,
-    backward_graph, second_derivatives, make_tape, copied, pickled,
+    backward_graph, second_derivatives, make_tape, copied, pickled, traced, simplified,
 ]  # fmt: skip
-# On request only: Cython's memoryviews leave blocks behind, and ContextVar.set of Python 3.11 reads
-# a null pointer.
-ON_REQUEST = [traced, simplified, program_pickled]
+# On request only: Cython's memoryviews leave blocks behind.
+ON_REQUEST = [program_pickled]
 PREPARATIONS = {drop_a_chain: chain}
 
 
