@@ -208,10 +208,8 @@ def lanes(cases, cut=False):
     if part.rows:
         f, derivative = _both(part)
         x = part.inputs()
-        values, slopes = np.array(f.map(x)).T, np.array(derivative.map(x)[1])
-        found |= part.results(
-            cases, values, slopes.reshape(x.shape) if slopes.shape == x.shape else slopes.T
-        )
+        values, slopes = np.array(f.map(x)).T, np.array(derivative.map(x)[1]).T
+        found |= part.results(cases, values, slopes)
     return _merged(cases, found)
 
 
