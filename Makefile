@@ -68,10 +68,11 @@ valgrind: $(VENV)/.dev  ## the compiled modules under valgrind's memcheck
 oom: $(VENV)/.dev  ## every allocation of the engine and the kernel made to fail, one after the other
 	tests/oom.sh $(BIN)/python
 
-lint: $(VENV)/.dev  ## ruff and mypy --strict
+lint: $(VENV)/.dev  ## ruff, mypy --strict and the contract of layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 hooks: $(VENV)/.dev  ## check each commit before it is made
 	$(BIN)/pre-commit install

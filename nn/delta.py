@@ -89,7 +89,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
@@ -411,5 +410,7 @@ def _vector(x: Any, n: int, name: str) -> Vector:
 def __getattr__(name: str) -> object:
     """What stood here before it became `nn.compare`."""
     if name in ("Comparison", "Entry", "compare"):
-        return getattr(import_module("nn.compare"), name)
+        from nn import compare
+
+        return getattr(compare, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
