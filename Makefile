@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROJECT := pyproject.toml setup.py autograd_bp/ops.py autograd_bp/value.py autograd_bp/value.pxd \
-	autograd_bp/tape.py autograd_bp/nary.py $(addprefix autograd_bp/program/,c_text.py kernel.c kernel_loops.h record.py \
+PROJECT := pyproject.toml setup.py $(addprefix autograd_bp/,ops.py languages.py headers.py special.h \
+	value.py value.pxd tape.py nary.py) $(addprefix autograd_bp/program/,kernel.c kernel_loops.h record.py \
 	record.pxd simplify.py simplify.pxd)
 SUITE := $(BIN)/python -m pytest -n auto --dist worksteal tests
 

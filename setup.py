@@ -11,7 +11,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 HEADERS = "build/headers"
-ROWS = ["autograd_bp/ops.py", "autograd_bp/program/c_text.py"]  # what they are written from
+# What they are written from.
+ROWS = [f"autograd_bp/{name}" for name in ("ops.py", "languages.py", "headers.py", "special.h")]
 JOBS = int(os.environ.get("AUTOGRAD_BP_JOBS", os.cpu_count() or 1))
 
 # How much each module gains from the compiler's effort. Tracing is calls into Python and looks at
@@ -31,7 +32,7 @@ def write_headers() -> None:
     # In a process of its own and interpreted: what an older build left may not fit the sources.
     here = str(Path(__file__).parent)
     environment = {**os.environ, "AUTOGRAD_BP_INTERPRETED": "1", "PYTHONPATH": here}
-    command = [sys.executable, "autograd_bp/program/c_text.py", HEADERS]
+    command = [sys.executable, "-m", "autograd_bp.headers", HEADERS]
     subprocess.run(command, cwd=here, env=environment, check=True)  # noqa: S603 (our own file)
 
 
@@ -68,7 +69,7 @@ def kernel() -> Extension:
     return Extension(
         "autograd_bp.program.kernel",
         [f"{folder}/kernel.c"],
-        include_dirs=[HEADERS, folder],
+        include_dirs=[HEADERS, "autograd_bp", folder],
         depends=[f"{folder}/kernel_loops.h", *ROWS, "setup.py"],
         extra_compile_args=flags(*relaxed),
         optional=True,
@@ -86,7 +87,7 @@ def modules() -> list[Extension]:
             Extension(
                 f"autograd_bp.{module}",
                 [f"autograd_bp/{module.replace('.', '/')}.py"],
-                include_dirs=[HEADERS],
+                include_dirs=[HEADERS, "autograd_bp"],
                 depends=[*ROWS, "setup.py"],
                 # The interpreted engine rounds after every operation; so must the compiled one.
                 extra_compile_args=flags(effort, "-ffp-contract=off"),

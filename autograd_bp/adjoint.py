@@ -17,7 +17,9 @@ from typing import Any
 from autograd_bp import functions
 from autograd_bp.context import current, derivative_watchers, on_numbers
 from autograd_bp.nary import sum_of
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, Op, Reading, carry, grouped
+from autograd_bp.ops import CODES, TABLE, Op, grouped
+from autograd_bp.reading import Reading
+from autograd_bp.rules import IEEE, RULES, carry
 from autograd_bp.tape import set_graphs
 from autograd_bp.value import (
     Number,

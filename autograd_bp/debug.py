@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from autograd_bp.adjoint import deriving
 from autograd_bp.context import Context, Effect, State
-from autograd_bp.ops import carry
+from autograd_bp.rules import carry
 from autograd_bp.text import printable
 from autograd_bp.value import Value, _nodes, compiled, is_symbolic, topological_order
 

@@ -75,6 +75,7 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
     Lists, tuples and generators will do. A tuple of weights is quickest: it is kept as it is,
     where a list, which may change later, is copied.
 
+    >>> from autograd_bp import Value
     >>> z = dot([Value(1.0), Value(2.0)], [3.0, 4.0], Value(0.5))
     >>> z.data, z.local_grads
     (11.5, (3.0, 4.0, 1.0))
@@ -114,6 +115,7 @@ def dot(w: Iterable[Number], x: Iterable[Number], bias: Number = 0.0) -> Any:
 def sum_of(x: Iterable[Number]) -> Any:
     """Σ xᵢ as one node; 0.0 of nothing.
 
+    >>> from autograd_bp import Value
     >>> sum_of([Value(1.0), 2.0, Value(3.0)]).data
     6.0
     """
@@ -125,6 +127,7 @@ def sum_of(x: Iterable[Number]) -> Any:
 def mean(x: Iterable[Number]) -> Any:
     """Σ xᵢ / n as one node.
 
+    >>> from autograd_bp import Value
     >>> mean([Value(1.0), 2.0, Value(6.0)]).data
     3.0
     """
@@ -152,6 +155,7 @@ def logsumexp(x: Iterable[Number]) -> Any:
 
     The gradient exp(xᵢ − y) takes over the rounding of y: its relative error is about |y|·10⁻¹⁶.
 
+    >>> from autograd_bp import Value
     >>> logsumexp([Value(1e4), Value(1e4)]).data == 1e4 + math.log(2)
     True
     """
@@ -176,6 +180,7 @@ def logsumexp(x: Iterable[Number]) -> Any:
 def norm(x: Iterable[Number]) -> Any:
     """√Σ xᵢ² as one node, without overflow on the way; its derivative at 0 is 0.
 
+    >>> from autograd_bp import Value
     >>> norm([Value(3.0), Value(4.0)]).data
     5.0
     """
@@ -210,6 +215,7 @@ def _scaled_norm(x: cython.p_double, n: cython.Py_ssize_t) -> float:
 def softmax(x: Iterable[Number]) -> list[Any]:
     """exp xᵢ / Σ exp xⱼ for each i, as exp(xᵢ - logsumexp(x)), without overflow for any xᵢ.
 
+    >>> from autograd_bp import Value
     >>> [round(p.data, 4) for p in softmax([Value(1.0), Value(2.0), Value(3.0)])]
     [0.09, 0.2447, 0.6652]
     """

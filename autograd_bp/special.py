@@ -1,12 +1,13 @@
-"""Special functions that Python's `math` lacks and a row of the table needs."""
+"""Functions that Python's `math` lacks and a row of the table needs; special.h has them in C."""
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import Any
+from pathlib import Path
 
-__all__ = ["polygamma"]
+__all__ = ["HEADER", "polygamma"]
+
+HEADER = Path(__file__).with_name("special.h")
 
 # B₂, B₄, … B₃₀: the Bernoulli numbers of the asymptotic series (DLMF 24.2(iv)).
 _BERNOULLI = (
@@ -19,11 +20,9 @@ _BERNOULLI = (
 def polygamma(n: float, x: float) -> float:
     """ψ⁽ⁿ⁾(x), the n-th derivative of the digamma function ψ = (ln Γ)'; n = 0 … 300.
 
-    The row of the table goes to 100, and its derivatives further; beyond 100 factorials exceed the
-    floats, and terms are fractions, which takes milliseconds.
-
-    Upward recurrence to where the asymptotic series holds (DLMF 5.15.5, 5.11.2, 5.15.8),
-    reflection for x < 0 (DLMF 5.15.6). Raises ValueError for another n and at the poles 0, -1, …
+    The row of the table goes to 100, and its derivatives further. Upward recurrence to where the
+    asymptotic series holds (DLMF 5.15.5, 5.11.2, 5.15.8), reflection for x < 0 (DLMF 5.15.6).
+    Raises ValueError for another n and at the poles 0, -1, …
 
     >>> round(polygamma(0, 1.0), 15)  # minus Euler's constant
     -0.577215664901533
@@ -40,35 +39,29 @@ def polygamma(n: float, x: float) -> float:
     if x == math.inf:
         return math.inf if order == 0 else 0.0
     try:
+        if order > 100:
+            return _scaled(order, x)
         return _reflected(order, x) if x < 0 else _positive(order, x)
     except OverflowError:  # so near to a pole that the value exceeds the largest float
         return -math.inf if order % 2 == 0 and x > round(x) else math.inf
 
 
-def _number(n: int) -> type[Any]:
-    """The numbers to compute ψ⁽ⁿ⁾ in: beyond n = 100 factorials come near the largest float."""
-    return float if n <= 100 else Fraction
-
-
-def _positive(n: int, x: Any) -> float:
+def _positive(n: int, x: float) -> float:
     """ψ⁽ⁿ⁾(x) for x > 0."""
-    number = _number(n)
-    x = number(x)
-    sign = number(-1.0 if n % 2 == 0 else 1.0)
+    sign = -1.0 if n % 2 == 0 else 1.0
     factorial = math.factorial(n)
-    steps = []
+    terms = []
     while x < 16 + n:
-        steps.append(sign * factorial * x ** -(n + 1))
+        terms.append(sign * factorial * x ** -(n + 1))
         x += 1
     if n == 0:
-        series = [math.log(x), -0.5 / x]
+        terms += [math.log(x), -0.5 / x]
     else:
-        half = number(0.5)
-        series = [sign * math.factorial(n - 1) * x**-n, sign * factorial * half * x ** -(n + 1)]
+        terms += [sign * math.factorial(n - 1) * x**-n, sign * factorial * 0.5 * x ** -(n + 1)]
     for k, bernoulli in enumerate(_BERNOULLI, start=1):
-        coefficient = number(bernoulli) * math.factorial(2 * k + n - 1) / math.factorial(2 * k)
-        series.append(sign * coefficient * x ** -(2 * k + n))
-    return math.fsum(steps + series)
+        coefficient = bernoulli * math.factorial(2 * k + n - 1) / math.factorial(2 * k)
+        terms.append(sign * coefficient * x ** -(2 * k + n))
+    return math.fsum(terms)
 
 
 def _reflected(n: int, x: float) -> float:
@@ -79,12 +72,37 @@ def _reflected(n: int, x: float) -> float:
         if abs(r) < 0.25
         else math.copysign(math.tan(math.pi * (0.5 - abs(r))), r)
     )
-    if math.isinf(cot):  # x is subnormal: its powers would cancel to NaN
-        raise OverflowError
-    cot = _number(n)(cot)
-    coefficients = [_number(n)(0), _number(n)(1)]  # cot itself, as a polynomial in cot
+    coefficients = [0.0, 1.0]  # cot itself, as a polynomial in cot
     for _ in range(n):  # d/du P(cot u) = -(1 + cot²)·P'(cot u)
         slope = [k * c for k, c in enumerate(coefficients)][1:]
         coefficients = [-(a + b) for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
-    derivative = math.pi ** (n + 1) * float(sum(c * cot**k for k, c in enumerate(coefficients)))
+    total = 0.0
+    for k in range((n + 1) % 2, n + 2, 2):  # the others are 0
+        total += coefficients[k] * cot**k
+    derivative = math.pi ** (n + 1) * total
     return (-1.0 if n % 2 else 1.0) * _positive(n, 1.0 - x) - derivative
+
+
+def _scaled(n: int, x: float) -> float:
+    """ψ⁽ⁿ⁾(x) for n > 100, where factorials come near the largest float.
+
+    (-1)ⁿ⁺¹ n!·Σ 1/(x + k)ⁿ⁺¹, as a multiple of n!/dⁿ⁺¹, d the distance to the nearest pole. Poles
+    further off than 16 + n add nothing.
+    """
+    away = x if x > 0 else x - round(x)
+    d = abs(away)
+    k = 0 if x > 0 else max(round(x), -16 - n)
+    terms = []
+    while away + k < 16 + n:
+        terms.append((d / (away + k)) ** (n + 1))
+        k += 1
+    x = away + k
+    term = d / n * (d / x) ** n
+    terms += [term, term * n * 0.5 / x]
+    for k, bernoulli in enumerate(_BERNOULLI, start=1):
+        term *= (2 * k + n - 2) / x * ((2 * k + n - 1) / x) / (2 * k * (2 * k - 1))
+        terms.append(bernoulli * term)
+    y = (-1.0 if n % 2 == 0 else 1.0) * math.fsum(terms) / d
+    for k in range(1, n + 1):
+        y *= k / d
+    return y

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograd_bp import ops
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped, second_rule
+from autograd_bp.ops import CODES, TABLE, grouped
+from autograd_bp.rules import IEEE, second_rule
 from autograd_bp.value import _nodes, consumers_first, expect_graphs, peek
 
 try:

@@ -19,7 +19,7 @@ cdef extern from "Python.h":
     bint PyGC_Disable()
     bint PyGC_Enable()
 
-# The rows of one or two operands as C, written by program/c_text.py at build time.
+# The rows of one or two operands as C, written by headers.py at build time.
 cdef extern from "engine_rows.h":
     int TABLE_IN_C
     ctypedef struct Row:

@@ -45,7 +45,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, Union
 from autograd_bp import context, ops
 from autograd_bp.context import State, Trace, current, is_tracing, no_grad
 from autograd_bp.hooks import call_hook, refuse_in_a_hook
-from autograd_bp.ops import CODES, EDITION, RULES, TABLE, careful, grouped, ieee
+from autograd_bp.ops import CODES, EDITION, TABLE, grouped
+from autograd_bp.rules import RULES, careful, ieee
 
 try:
     from autograd_bp._pure import cython

@@ -89,12 +89,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
-    "ACTIVATIONS", "COSTS", "Backprop", "activations_of", "backprop", "backward", "cancelled",
-    "deltas", "feedforward", "forward", "gradients", "layers_of",
+    "ACTIVATIONS", "COSTS", "Backprop", "backprop", "cancelled", "deltas", "feedforward",
+    "gradients",
 ]  # fmt: skip
 
 Vector: TypeAlias = list[float]
@@ -405,3 +406,10 @@ def _vector(x: Any, n: int, name: str) -> Vector:
     if len(numbers) != n or not isinstance(x, Iterable):
         raise ValueError(f"{name} must be a list of {n} numbers, got {x!r}")
     return [float(number) for number in numbers]
+
+
+def __getattr__(name: str) -> object:
+    """What stood here before it became `nn.compare`."""
+    if name in ("Comparison", "Entry", "compare"):
+        return getattr(import_module("nn.compare"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -176,7 +176,7 @@ class _Graph:
     """The nodes of an ONNX graph in their order, and the arrays that they read."""
 
     def __init__(self, onnx: Any) -> None:
-        from autograd_bp.program.reading import ArrayReading  # needs NumPy, as onnx does
+        from autograd_bp.reading import ArrayReading  # needs NumPy, as onnx does
 
         self.onnx = onnx
         self.nodes: list[Any] = []

@@ -39,7 +39,7 @@ from autograd_bp.files import alone, write_whole
 from autograd_bp.text import printable
 from nn.checks import finite, package, shortened, some, uninterrupted
 from nn.history import History
-from nn.modules import MLP, Module
+from nn.modules import ACTIVATIONS, MLP, Module
 from nn.optim import Optimizer
 
 __all__ = ["load", "read_metadata", "save"]
@@ -376,6 +376,9 @@ def _mlp(path: PathLike, arrays: Mapping[str, Array], metadata: Mapping[str, str
         activation = _json("activation", metadata["activation"])
         if not isinstance(activation, list):
             raise ValueError("activation is no list")
+        unknown = [name for name in activation if name not in ACTIVATIONS]
+        if unknown:
+            raise ValueError(f"no activation of this version is called {unknown[0]!r}")
         shapes = [arrays[f"w[{k + 1}]"].shape for k in range(len(activation))]
         if not shapes or any(len(shape) != 2 or 0 in shape for shape in shapes):
             raise ValueError("the weights w[l] must be matrices")

@@ -24,7 +24,7 @@ from autograd_bp import Value, mean, no_grad
 from autograd_bp.context import is_recording
 from autograd_bp.text import printable
 from nn.checks import count, uninterrupted
-from nn.classes import class_of, labels_of, outputs, plain
+from nn.classes import accuracy, class_of, labels_of, outputs, plain, predict
 from nn.data import Loss, Output, check_targets, check_width, fingerprint, identity, pair, samples
 from nn.history import History
 from nn.losses import LOSSES, bce_with_logits, cross_entropy, hinge, mse
@@ -33,7 +33,7 @@ from nn.optim import Adam, Optimizer
 from nn.programs import batch_program
 from nn.saving import Checkpoint
 
-__all__ = ["fit"]
+__all__ = ["History", "accuracy", "fit", "outputs", "predict"]
 
 LIMITS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Between what an activation's numbers lie."""

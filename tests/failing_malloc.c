@@ -3,11 +3,13 @@
 
    Python, NumPy and optree have failures of their own that they do not bear: they leave references
    behind, or read null pointers. So what fails is what the project's compiled modules ask for, be
-   it through Python's functions, and the larger arrays that NumPy allocates. */
+   it through Python's functions, and the larger arrays that NumPy allocates; not what the loop of the
+   interpreter asks for, which runs our plain Python. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <link.h>
@@ -24,6 +26,17 @@ static atomic_long armed, forever, left, refused, live;
 enum { MODULES = 16, LARGE = 4096 };
 static struct { uintptr_t begin, end; int is_numpy; } modules[MODULES];
 static int found;
+static uintptr_t loop_begin, loop_end; /* of the interpreter */
+
+static void find_the_loop(void)
+{
+    Dl_info info;
+    ElfW(Sym) *symbol = NULL;
+    void *loop = dlsym(RTLD_DEFAULT, "_PyEval_EvalFrameDefault");
+    if (!loop || !dladdr1(loop, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol) abort();
+    loop_begin = (uintptr_t)loop;
+    loop_end = loop_begin + symbol->st_size;
+}
 
 static int find(struct dl_phdr_info *info, size_t size, void *unused)
 {
@@ -51,8 +64,10 @@ static int is_asked_by_us(void)
 {
     void *calls[10];
     int n = backtrace(calls, 10);
-    for (int i = 2; i < n && !is_in(calls[i], 1); i++)
+    for (int i = 2; i < n && !is_in(calls[i], 1); i++) {
         if (is_in(calls[i], 0)) return 1;
+        if ((uintptr_t)calls[i] >= loop_begin && (uintptr_t)calls[i] < loop_end) return 0;
+    }
     return 0;
 }
 
@@ -106,6 +121,7 @@ static PyObject *fail_after(PyObject *self, PyObject *number)
 {
     long n = PyLong_AsLong(number);
     if (!found) dl_iterate_phdr(find, NULL);
+    find_the_loop();
     is_asked_by_us(); /* which loads a library when it is first called */
     if (n == -1 && PyErr_Occurred()) return NULL;
     atomic_store(&refused, 0);

@@ -23,7 +23,18 @@ import failing_malloc  # type: ignore[import-not-found]
 import numpy as np
 
 import autograd_bp
-from autograd_bp import Value, dot, logsumexp, mean, norm, softmax, sum_of, trace, zero_grad
+from autograd_bp import (
+    Value,
+    dot,
+    logsumexp,
+    mean,
+    norm,
+    softmax,
+    sum_of,
+    topological_order,
+    trace,
+    zero_grad,
+)
 from autograd_bp.custom import checkpoint, custom
 from autograd_bp.program import run
 from autograd_bp.program.simplify import simplify
@@ -68,10 +79,13 @@ def backward():
 
 def backward_graph():
     x, y = graph()
-    y.backward(create_graph=True)
-    found = [v.grad.data for v in x]
-    zero_grad(x)
-    return found
+    nodes = topological_order(y)
+    try:
+        y.backward(create_graph=True)
+        return [v.grad.data for v in x]
+    finally:  # a gradient that is a graph may hold its own node
+        for node in nodes:
+            node.grad = 0.0
 
 
 def second_derivatives():
@@ -148,14 +162,10 @@ def chain():
 
 OPERATIONS = [
     build, backward, sweep, value, mapped, mapped_in_threads, planned, drop_a_chain, build_custom,
-    backward_graph, second_derivatives, make_tape, copied, pickled,
+    backward_graph, second_derivatives, make_tape, copied, pickled, traced, simplified,
 ]  # fmt: skip
-# These sort within a ``with``, from which no compiled code comes out while all allocations fail:
-# Cython makes a tuple of the exception first. So they have one fail at a time.
-ONE_AT_A_TIME = [build_custom, backward_graph, second_derivatives, make_tape, copied, pickled]
-# On request only: Cython's memoryviews leave blocks behind, and ContextVar.set of Python 3.11 reads
-# a null pointer.
-ON_REQUEST = [traced, simplified, program_pickled]
+# On request only: Cython's memoryviews leave blocks behind.
+ON_REQUEST = [program_pickled]
 PREPARATIONS = {drop_a_chain: chain}
 
 
@@ -207,7 +217,7 @@ def check(operation):
     counting = once(lambda: sum_of((1.0,) * 100), 0)[
         2
     ]  # blocks that the count itself and a MemoryError take
-    for forever in (False,) if operation in ONE_AT_A_TIME else (False, True):
+    for forever in (False, True):
         n = 0
         while True:
             at = -1 - n if forever else n

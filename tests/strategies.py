@@ -11,7 +11,8 @@ from mpmath import mp
 
 import autograd_bp
 from autograd_bp import nary, value
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped
+from autograd_bp.ops import CODES, TABLE, grouped
+from autograd_bp.rules import IEEE
 
 
 class Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -186,6 +187,11 @@ X = Value(0.5, "x")
         (X * 2.0 + X**2, "x·2+x²"),
         (3.0 - (X + 1.0), "3−(x+1)"),
         (3.0 - (-X), "3−(−x)"),
+        (3.0 - X.expm1(), "3−(ex−1)"),
+        (dot([X], [2.0], Value(1.0)) - X, "(w·x+b)−x"),
+        (X - dot([X], [2.0]), "x−w·x"),
+        (X**math.inf, "x∞"),
+        (Value(1.0, "w[1,2]") * Value(1.0, "p#1"), "w[1,2]·p#1"),
         ((X + 1.0) * X.exp(), "(x+1)·(ex)"),
         ((X + 1.0) ** 2, "(x+1)²"),
         (X.exp().exp().exp().exp(), "eee…"),
@@ -720,6 +726,18 @@ def test_importing_is_cheap_until_something_is_drawn():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
+
+
+def test_draw_explain_and_steps_are_functions_found_when_they_are_asked_for():
+    code = (
+        "import sys, autograd_bp\n"
+        "assert {'draw', 'explain', 'steps'} <= set(dir(autograd_bp))\n"
+        "assert not any('pictures' in name for name in sys.modules)\n"
+        "import autograd_bp.pictures.draw, autograd_bp.pictures.steps\n"
+        "from autograd_bp import draw, explain, steps\n"
+        "assert all(map(callable, (draw, explain, steps)))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_example(tmp_path):

@@ -7,6 +7,7 @@ from strategies import SCALAR, expressions, name_of, operations_of, special_poin
 from strategies import engine as compiled
 
 import autograd_bp
+from autograd_bp.ops import CODES, TABLE
 
 pytestmark = pytest.mark.skipif(
     not autograd_bp.compiled, reason="the engine in use is not compiled, so there is only one"
@@ -93,6 +94,17 @@ def test_every_row_on_any_floats(interpreted, op, data):
 def test_every_row_at_special_points(interpreted, op):
     for operands in special_points(op):
         assert_equal_rows(interpreted, op, operands)
+
+
+@given(n=st.integers(0, 100), x=st.floats() | st.floats(-30, 30))
+def test_every_order_of_a_polygamma(interpreted, n, x):
+    """special.h is special.py, operation by operation; at 100 the slope takes the other formula."""
+    operands = [float(n), x]
+    polygamma = TABLE[CODES["polygamma"]]
+    result, same = (
+        result_of_a_row(engine, polygamma, operands, 2) for engine in (compiled, interpreted)
+    )
+    assert result == same
 
 
 def test_they_accumulate_in_the_same_order(interpreted):

@@ -14,6 +14,8 @@ from nn import MLP, bce_with_logits, cross_entropy, mse, outputs
 from nn.export import NOT_IN_ONNX, TORCH, from_torch, to_onnx, to_torch
 from nn.modules import ACTIVATIONS
 
+pytestmark = pytest.mark.one_engine
+
 IN_ONNX = [name for name in ACTIVATIONS if name not in NOT_IN_ONNX]
 POSITIVE = {"log", "log1p", "log2", "log10", "sqrt"}  # activations whose z is kept above 0
 SINGLE = {"gelu", "erf", "erfc"}  # ONNX Runtime has erf in single precision only

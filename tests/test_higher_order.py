@@ -16,8 +16,9 @@ from strategies import NARY, SCALAR, TRUTH, eager, name_of, special_points
 
 import autograd_bp as ab
 from autograd_bp import Value, grad, gradients, hvp, jacobian, jvp, vjp
-from autograd_bp.ops import CODES, IEEE, grouped, second_rule
+from autograd_bp.ops import CODES, grouped
 from autograd_bp.program import trace
+from autograd_bp.rules import IEEE, second_rule
 from autograd_bp.tape import Tape
 from autograd_bp.value import apply
 

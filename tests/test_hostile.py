@@ -24,6 +24,7 @@ from autograd_bp import (
 from nn import Module, save
 
 pytest.importorskip("graphviz")
+pytestmark = pytest.mark.one_engine
 
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<!--", "]]>", "-->",

@@ -12,7 +12,8 @@ import pytest
 
 import autograd_bp
 from autograd_bp import Value, dot, draw, logsumexp, mean, norm, scope, sum_of, topological_order
-from autograd_bp.ops import CODES, IEEE, TABLE
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.value import apply
 
 # Nodes of the long chain; 10_000_000 takes a few minutes and gigabytes.

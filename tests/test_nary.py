@@ -12,7 +12,8 @@ from strategies import NARY, TRUTH, close, conditioned, floats, name_of, slope
 
 import autograd_bp
 from autograd_bp import Value, dot, logsumexp, mean, norm, softmax, sum_of
-from autograd_bp.ops import IEEE, Op, grouped
+from autograd_bp.ops import Op, grouped
+from autograd_bp.rules import IEEE
 
 ULPS = 4  # of rounding, for each operand
 

@@ -3,6 +3,8 @@ import math
 import pickle
 import random
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nn
 from autograd_bp import Value, topological_order
 from nn import MLP, Layer, Module, Neuron, Record
 from nn.modules import ACTIVATIONS, uninterrupted
@@ -411,3 +414,19 @@ def test_threads_that_get_no_ctrl_c_need_no_guard():
 def test_activation_must_be_names():
     with pytest.raises(TypeError, match=r"activation must be a name.*got None.*linear"):
         MLP(2, [3, 1], None)
+
+
+# --- the package ----------------------------------------------------------------------------------
+
+
+def test_names_of_the_package_are_found_when_they_are_asked_for():
+    code = (
+        "import sys, nn\n"
+        "assert not {'nn.modules', 'autograd_bp'} & set(sys.modules)\n"
+        "from nn import *\n"
+        "assert set(nn.__all__) <= set(globals()) and set(nn.__all__) <= set(dir(nn))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert nn.saving.load is nn.load
+    with pytest.raises(AttributeError, match="module 'nn' has no attribute 'transformers'"):
+        nn.transformers  # noqa: B018

@@ -303,6 +303,10 @@ def test_hostile_metadata(tmp_path_factory, data):
             {"activation": '{"a": 1, "a": 1}'},
             r"m\.safetensors does .*activation is .* a name .*twice",
         ),
+        (
+            {"activation": '["sigmoid", "swoosh"]'},
+            r"m\.safetensors does .* no activation of this version is called 'swoosh'\); give",
+        ),
         ({"format": "autograd-bp 2"}, r"m\.safetensors is not .* its format is 'autograd-bp 2'"),
     ],
 )

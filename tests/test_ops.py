@@ -27,10 +27,12 @@ from strategies import (
 )
 
 import autograd_bp
-from autograd_bp import Value, logsumexp, polygamma, softmax
+from autograd_bp import Value, logsumexp, polygamma, softmax, special
 from autograd_bp.context import tracing
 from autograd_bp.functions import __all__ as function_names
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, _careful_second, careful, second_rule
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.program import trace
+from autograd_bp.rules import IEEE, RULES, _careful_second, careful, second_rule
 from autograd_bp.value import apply, release
 
 # Rounding errors that are allowed, in units of |f| + Σ |xᵢ ∂f/∂xᵢ|: what half a unit in the last
@@ -359,6 +361,33 @@ def test_the_order_of_a_polygamma_is_no_variable():
         polygamma(Value(1.0), Value(2.0))
     with pytest.raises(ValueError, match=r"polygamma.*constant\(n\)"):
         polygamma(Value(1.0), 2.0)
+
+
+def test_nor_is_it_where_a_function_is_traced():
+    with pytest.raises(ValueError, match=r"polygamma.*constant\(n\).*n = 1"):
+        trace(lambda n, x: polygamma(n, x), 1.0, 2.0)
+    with pytest.raises(ValueError, match=r"polygamma.*constant\(n\).*n = 1"):
+        trace(lambda n: polygamma(n, 2.0), 1.0)
+    assert trace(lambda x: polygamma(1.0, x), 1.0).value(2.0) == polygamma(1.0, 2.0)
+
+
+@pytest.mark.parametrize("x", [0.0, -0.0, -1.0, -7.0])
+def test_the_poles_of_lgamma_are_infinite_in_every_reading(x):
+    program = trace(lambda x: x.lgamma(), 1.5)
+    assert IEEE.value(TABLE[CODES["lgamma"]])(x) == INF
+    assert program.value(x) == INF
+    assert program.map([x]) == [INF]
+
+
+@given(st.integers(101, 300).map(float), st.floats(-50, 50) | st.floats(0.01, 1e4))
+def test_a_polygamma_beyond_the_rows_orders(n, x):
+    assume(x > 0 or x != math.floor(x))
+    with mp.workprec(2500):
+        y = mp.psi(int(n), mp.mpf(x))
+        slope = mp.psi(int(n) + 1, mp.mpf(x))
+    scale = abs(y) + abs(x * slope) + n * abs(y)
+    assume(abs(slope) < 1e300)
+    assert abs(special.polygamma(n, x) - y) <= 4 * 2.0**-53 * scale + 1e-290
 
 
 @pytest.mark.parametrize(

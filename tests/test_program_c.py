@@ -95,10 +95,13 @@ def test_matrix_products(tmp_path, dtype, tolerance):
 @needs_compiler
 def test_every_row(tmp_path):
     rows = [op for op in TABLE if op.operands and not op.is_nary]
-    rows = [op for op in rows if op.name not in ("lgamma", "polygamma")]
 
     def f(x):
-        terms = [apply(op.name, *x[: len(op.operands)]) for op in rows]
+        # The order of a polygamma is constant.
+        terms = [
+            apply(op.name, *[2.0 if name == "n" else x[i] for i, name in enumerate(op.operands)])
+            for op in rows
+        ]
         return mean(terms) + norm(terms) + logsumexp(x) + where(x[0] < x[1], x[2], x[0] / x[1])
 
     x = [0.3, 0.4, 0.7]
@@ -378,8 +381,8 @@ def test_activations_in_floats_far_out_as_jax(tmp_path):
 
 def test_errors(tmp_path):
     program = trace(lambda x: x.lgamma(), 1.5)
-    with pytest.raises(ValueError, match="polygamma"):
-        program.to_c(tmp_path / "model.c", "model")
+    with pytest.raises(ValueError, match="no use for itself"):
+        program.to_c(tmp_path / "model.c", "exact_add")
     program = trace(lambda x: x * 2.0, 1.5)
     with pytest.raises(ValueError, match="name in C"):
         program.to_c(tmp_path / "model.c", "double")

@@ -117,7 +117,7 @@ def test_rows(op):
     rtol = 1e-9 if op.name in ("polygamma", "lgamma") else 1e-12
     for got, expected in zip(found, (value, gradient, tangent), strict=False):
         assert_like(got, expected, rtol, 1e-300)
-    # XLA takes 1/1.7e308 for 0 as well, and with it goes b·y/a, the derivative of aᵇ.
+    # XLA takes 1/1.7e308 for 0 as well, and with it what b·y/a, the derivative of aᵇ, has of y.
     kept = ~((abs(X[:, 0]) > 4e307) & np.isfinite(X[:, 0])) | (op.name != "**")
     assert_like(found[3][kept], second[kept], rtol, 1e-300)
 

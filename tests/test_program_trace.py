@@ -23,8 +23,9 @@ from autograd_bp import (
     value_and_grad,
     where,
 )
-from autograd_bp.ops import IEEE, TABLE
+from autograd_bp.ops import TABLE
 from autograd_bp.program import jit, trace
+from autograd_bp.rules import IEEE
 from autograd_bp.value import apply
 from nn import MLP
 

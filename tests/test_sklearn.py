@@ -20,6 +20,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from nn import MLP, History, outputs
 from nn.sklearn import MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.one_engine
+
 SMALL = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.02, "max_iter": 60}
 MOONS = make_moons(120, noise=0.1, random_state=0)
 IRIS = load_iris(return_X_y=True)

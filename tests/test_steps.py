@@ -24,9 +24,9 @@ from autograd_bp import (
     sum_of,
     topological_order,
 )
-from autograd_bp.ops import carry
 from autograd_bp.pictures import notation
 from autograd_bp.pictures import steps as page_of_steps
+from autograd_bp.rules import carry
 from nn import MLP, mse
 
 

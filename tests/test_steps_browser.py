@@ -12,6 +12,7 @@ from autograd_bp.pictures import notation
 from nn import MLP, bce, mse
 
 pytest_plugins = ["browser"]  # its fixtures
+pytestmark = pytest.mark.one_engine
 
 
 def mlp_cost():

@@ -14,15 +14,17 @@ from pages import Page
 
 from autograd_bp import Value, custom, erf, maximum, topological_order
 from autograd_bp.context import tracing
-from autograd_bp.ops import CODES, IEEE, TABLE
-from autograd_bp.pictures.javascript import operations
+from autograd_bp.languages import operations
+from autograd_bp.ops import CODES, TABLE
+from autograd_bp.rules import IEEE
 from autograd_bp.value import release
 from nn import MLP, SGD, History, Module, bce, bce_with_logits, cross_entropy, fit, hinge, mse
 from nn import training_page as training
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.one_engine
 
-SPECIAL = Path(training.__file__).with_name("special.js").read_text("utf-8")
+SPECIAL_JS = Path(training.__file__).with_name("special.js").read_text("utf-8")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 2))
@@ -317,7 +319,7 @@ RUN = """([name, points, ys]) => {
 def table(browser):
     """A tab in which the table's rows are defined."""
     tab = browser.new_page()
-    tab.add_script_tag(content=SPECIAL + operations(op.name for op in COMPUTED))
+    tab.add_script_tag(content=SPECIAL_JS + operations(op.name for op in COMPUTED))
     yield tab
     tab.close()
 

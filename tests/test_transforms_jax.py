@@ -374,6 +374,7 @@ def _floats(tree):
     return jax.tree.map(lambda x: jnp.asarray(x, float), tree)
 
 
+@pytest.mark.slow
 @some
 @given(cases(), numbers)
 def test_compositions(case, direction):
@@ -403,6 +404,7 @@ def test_compositions(case, direction):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(cases(), numbers)
 def test_third_order(case, direction):

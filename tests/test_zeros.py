@@ -41,8 +41,9 @@ from autograd_bp import (
     vjp,
     where,
 )
-from autograd_bp.ops import CODES, IEEE, RULES, TABLE, carry
+from autograd_bp.ops import CODES, TABLE
 from autograd_bp.program import jit, run, trace
+from autograd_bp.rules import IEEE, RULES, carry
 from autograd_bp.value import apply
 
 INF, NAN = math.inf, math.nan

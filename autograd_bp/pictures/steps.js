@@ -1,4 +1,4 @@
-// The page that steps through the passes. backward.py and layout.py say what its data hold.
+// The page that steps through the passes. steps.py and views.py say what its data hold.
 
 const nodes = page.nodes.map((node) => ({ ...node, data: Number(node.data), d: node.d.map(Number) }));
 const C = nodes[page.root].name;

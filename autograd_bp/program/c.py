@@ -18,29 +18,20 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.files import write_whole
+from autograd_bp.languages import IN_C, C, calls, literal, row_function
 from autograd_bp.ops import CODES, TABLE, Op
 from autograd_bp.program.c_names import free_name, is_reserved
-from autograd_bp.program.c_text import (
-    MATHEMATICS,
-    Sequences,
-    calls,
-    expression,
-    literal,
-    parsed,
-    row_function,
-)
 from autograd_bp.program.derive import gradient
 from autograd_bp.program.instructions import columns_of
 from autograd_bp.program.plan import PRODUCT, Plan
 from autograd_bp.program.signature import Function
+from autograd_bp.special import HEADER
 from autograd_bp.text import printable
 
 __all__ = ["write_c"]
 
 TYPES = {"float64": "double", "float32": "float"}
-FUNCTIONS = {
-    op.name: f"row_{op.name}" for op in TABLE if op.name.isidentifier() and not op.is_nary
-} | MATHEMATICS
+FUNCTIONS = {op.name: f"row_{op.name}" for op in TABLE if op.is_function} | IN_C
 UNSAID = re.compile(r'["\\\x00-\x1f\x7f]|\?\?[=/\'()!<>-]')
 """What a file's name may not have in an #include: what ends it, escapes, and trigraphs."""
 
@@ -70,9 +61,6 @@ def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: s
         Plan(p.instructions, np.zeros(len(p.instructions.inputs), bool), small=1)
         for _, p, _ in functions
     ]
-    for plan in plans:
-        if not plan.is_native:
-            raise ValueError("polygamma, the derivative of lgamma, is not in C's <math.h>")
     places = [f"argument_{k}__" for k in range(len(program.arguments))]
     parts = [
         _Function(function, p, plan, places, results, real)
@@ -85,7 +73,9 @@ def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: s
     bodies = "\n\n".join(part.definition() for part in parts)
     # What the file calls by a name where an argument has one: no function's name, no comment.
     own = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"/\*.*?\*/|void \w+", "", bodies)))
+    special = _special_functions(real) if re.search(r"\bpolygammaf?\(", bodies) else ""
     own |= {"real", *re.findall(r"static real (\w+)", rows)}
+    own |= set(re.findall(r"^(?:static|typedef) .*?(\w+)(?:\(|\[|;)", special, re.MULTILINE))
     if own & {name, f"{name}_grad"}:
         raise ValueError(
             f"name must be a name that the file has no use for itself, such as "
@@ -104,7 +94,7 @@ def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: s
     def named(text: str) -> str:
         return re.sub(r"argument_\d+__", lambda match: names[match[0]], text)
 
-    text = f"typedef {real} real;\n\n{rows}\n{named(bodies)}\n"
+    text = f"{special}typedef {real} real;\n\n{rows}\n{named(bodies)}\n"
     source = f'#include "{target.with_suffix(".h").name}"\n#include <math.h>\n\n{text}'
     header = named(_header(name, parts, program, list(names.values())))
     write_whole(target.with_suffix(".h"), header.encode())
@@ -236,13 +226,13 @@ class _Function:
                 call = ", ".join(names[operand] for operand in op.operands)
                 value = f"{FUNCTIONS[op.name]}({call})"
             else:
-                value = expression(parsed(op.value), FUNCTIONS, names)
+                value = C(FUNCTIONS, names).text(op.value)
             yield f"    for (int i = 0; i < {n}; i++) {result} = {value};"
             return
-        sequences = Sequences(names)
-        value = expression(parsed(op.value), FUNCTIONS, names, sequences)
+        c = C(FUNCTIONS, names)
+        value = c.text(op.value)
         yield f"    for (int i = 0; i < {n}; i++) {{ /* {op.notation} */"
-        for name, kind, element in sequences.loops:
+        for name, kind, element in c.loops:
             begin = "0.0" if kind == "sum" else "-INFINITY"
             more = f"{name} + e" if kind == "sum" else f"e > {name} || e != e ? e : {name}"
             yield f"        real {name} = {begin};"
@@ -317,17 +307,25 @@ def _row_functions(codes: set[int]) -> Iterator[str]:
     needed: dict[str, str] = {}
 
     def add(op: Op) -> None:
-        if op.name in MATHEMATICS or op.name in needed:
+        if op.name in IN_C or op.name in needed:
             return
         for called in calls(op.value):
             if called in CODES:
                 add(TABLE[CODES[called]])
-        if op.name.isidentifier() and not op.is_nary:
+        if op.is_function:
             needed[op.name] = row_function(op, FUNCTIONS, "static", "real")
 
     for code in sorted(codes):
         add(TABLE[code])
     yield from needed.values()
+
+
+def _special_functions(real: str) -> str:
+    """What rows call and <math.h> lacks: it computes in doubles."""
+    text = HEADER.read_text("utf-8") + "\n"
+    if real == "float":
+        text += "static float polygammaf(float n, float x) { return (float)polygamma(n, x); }\n\n"
+    return text
 
 
 def _in_single_precision(source: str) -> str:
@@ -341,7 +339,7 @@ def _in_single_precision(source: str) -> str:
 
     number = r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+)(?![\w.])"
     source = re.sub(number, literal_of_float, source)
-    functions = "|".join(sorted(MATHEMATICS.values(), key=len, reverse=True))
+    functions = "|".join(sorted(IN_C.values(), key=len, reverse=True))
     return re.sub(rf"\b({functions})\(", r"\1f(", source)
 
 

@@ -31,10 +31,10 @@ from autograd_bp.program.instructions import (
     positions,
     split_at,
 )
-from autograd_bp.program.reading import ArrayReading
 from autograd_bp.program.record import Recording, ancestors, descendants
 from autograd_bp.program.signature import F, Layout
 from autograd_bp.program.simplify import simplify
+from autograd_bp.reading import ArrayReading
 from autograd_bp.trees import positions as argument_positions
 
 __all__ = ["gradient", "hvp", "jacobian"]

@@ -13,6 +13,12 @@
 
 #include "kernel_codes.h"
 
+/* For any processor, and so without fused operations: it rounds as Python does. */
+#ifdef __GNUC__
+static __attribute__((noinline)) double polygamma(double n, double x);
+#endif
+#include "special.h"
+
 enum { COPY = 200, LAYER = 201, OUTER = 202, PRODUCT = 203, CARRY_LAYER = 205, CARRY_OUTER = 206,
        CARRY_PRODUCT = 207, TILE = 4, LARGEST = 256, PART = 64,
        MANY_PRODUCTS = 1024 };

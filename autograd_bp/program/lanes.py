@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp.ops import IEEE, TABLE, Op
+from autograd_bp.ops import TABLE, Op
 from autograd_bp.program.instructions import Floats, columns_of
 from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, Plan, weights_in
-from autograd_bp.program.reading import ArrayReading
+from autograd_bp.reading import ArrayReading
+from autograd_bp.rules import IEEE
 
 __all__ = ["carrying", "evaluate", "run_rows", "run_slots"]
 
@@ -30,7 +31,7 @@ def _reading() -> ArrayReading:
     one_by_one = {
         op.name: np.vectorize(IEEE.value(op), otypes=[float])
         for op in TABLE
-        if op.name in ("erf", "erfc", "lgamma", "polygamma")
+        if op.is_primitive and op.name not in ours
     }
     return ArrayReading(
         ours

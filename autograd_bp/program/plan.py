@@ -60,7 +60,6 @@ PRODUCTS = [CODES["*"], CODES["carry"]]
 DOTS = [CODES["dot"], CODES["carry_dot"]]
 CARRIES = [CODES["carry"], CODES["carry_dot"]]
 COPIES = [CODES["detach"], CODES["attach"]]  # their value is that of their first operand
-NOT_NATIVE = [CODES["polygamma"]]  # what the C library lacks
 WORKING_SET = 1 << 19  # bytes of rows at a time: they stay in the second-level cache
 SMALLEST, LARGEST = 16, 256  # lanes in a block
 IS_NARY = np.array([op.is_nary for op in TABLE])
@@ -96,9 +95,9 @@ class Plan:
     ``slots`` is the array to begin with, constants filled in. Slots begin with the ``uniform``
     inputs that are no lanes, in their order; rows begin with those that are. ``same`` lists the
     outputs that are equal in all lanes, ``same_slots`` says where they stand; ``output_row``
-    where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. ``is_native``
-    says whether the compiled kernel has all of the operations. N-ary instructions fewer than
-    ``small`` are a step each. `detach` and `attach` are left out unless it ``derives``.
+    where the others do, or -1. With ``reduce`` the others are in ``sums`` instead. N-ary
+    instructions fewer than ``small`` are a step each. `detach` and `attach` are left out unless
+    it ``derives``.
     """
 
     def __init__(
@@ -122,7 +121,6 @@ class Plan:
         lanes = program.inputs[self.is_lane]
         varies = descendants(program, lanes) if len(lanes) else np.zeros(len(program), bool)
         self._level = levels(program)
-        self.is_native = not np.isin(program.code, NOT_NATIVE).any()
         self._place_slots(varies, small)
         self._place_rows(varies, lanes, reduce)
         self.indices: Ints = (

@@ -74,7 +74,7 @@ def row(function: Function, numbers: Any) -> Floats:
 
 def run_slots(plan: Plan, slots: Floats) -> None:
     """Compute what depends on no lane."""
-    if kernel is None or not plan.is_native:
+    if kernel is None:
         numpy_lanes.run_slots(plan, slots)
     else:
         room = _take_room(plan)
@@ -93,7 +93,7 @@ def run_rows(plan: Plan, slots: Floats, lanes: list[Floats], threads: int) -> tu
     blocks = -(-n // plan.block)
     out = np.empty((outputs, n)) if plan.keeps_rows else NOTHING
     sums = np.zeros((max(blocks, 1), outputs))
-    run = _in_numpy if kernel is None or not plan.is_native else _in_kernel
+    run = _in_numpy if kernel is None else _in_kernel
     if threads < 2 or blocks < 2:
         run(plan, plan.slot_steps, slots, lanes, out, sums, 0, blocks)
     else:
@@ -135,7 +135,7 @@ def _in_numpy(
     plan: Plan, steps: Ints, slots: Floats, lanes: list[Floats], out: Floats, sums: Floats,
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """The same where the kernel is missing, or lacks an operation."""
+    """The same where the kernel is missing."""
     if len(steps):
         numpy_lanes.run_slots(plan, slots)
     for i in range(first, last):

@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped
+from autograd_bp.ops import CODES, TABLE, grouped
 from autograd_bp.program.instructions import Instructions, Ints
 from autograd_bp.program.record import INPUT, NUMBER, Recording, needed
+from autograd_bp.rules import IEEE
 
 try:
     from autograd_bp._pure import cython

@@ -7,7 +7,6 @@ one of its transformations.
 
 from __future__ import annotations
 
-import ast
 import math
 import operator
 from collections.abc import Callable
@@ -20,8 +19,8 @@ import numpy as np
 from autograd_bp.ops import TABLE, Op
 from autograd_bp.program.lanes import evaluate
 from autograd_bp.program.plan import PRODUCT, Plan
-from autograd_bp.program.reading import ArrayReading, selected
 from autograd_bp.program.signature import Function, Layout
+from autograd_bp.reading import ArrayReading
 from autograd_bp.special import _BERNOULLI
 from autograd_bp.value import Value
 
@@ -189,46 +188,22 @@ def _matrix_products() -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], 
 # --- the rows ------------------------------------------------------------------------------------
 
 
-class _Reading(ArrayReading):
-    """The table for numbers of a precision, whose ``*`` and ``/`` are `product` and `quotient`.
-
-    Its thresholds near the ends of double precision become ``least``, or 1/least, if given.
-    """
-
-    def __init__(self, arithmetic: dict[str, Any], least: float | None) -> None:
-        super().__init__(arithmetic)
-        self._adapt = _Adapt(least)
-
-    def _parsed(self, text: str) -> ast.expr:
-        adapted: ast.expr = self._adapt.visit(selected(text))
-        return ast.fix_missing_locations(adapted)
-
-
-class _Adapt(ast.NodeTransformer):
-    def __init__(self, least: float | None) -> None:
-        self.least = least
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        name = {ast.Mult: "product", ast.Div: "quotient"}.get(type(node.op))
-        return ast.Call(ast.Name(name, ast.Load()), [node.left, node.right], []) if name else node
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        assert isinstance(node.value, (int, float))
-        if self.least and 0 < node.value < 1e-99:
-            return ast.Constant(self.least)
-        return ast.Constant(1 / self.least) if self.least and node.value > 1e99 else node
-
-
 @cache
 def _rows(dtype: Any) -> dict[str, Callable[..., Any]]:
     """Each row as a function of JAX's arrays of this precision, with the row's derivatives."""
     import jax.numpy as jnp
 
     info: Any = jnp.finfo(dtype)  # type: ignore[no-untyped-call]
-    least = None if dtype == np.float64 else float(info.tiny / info.eps)
     plain = _arithmetic()
-    values = _Reading(plain | {"product": operator.mul, "quotient": _quotient}, least)
+    if dtype != np.float64:
+        # The table's thresholds are near the ends of double precision.
+        least = float(info.tiny / info.eps)
+
+        def number(x: float) -> float:
+            return least if 0 < x < 1e-99 else 1 / least if x > 1e99 else x
+
+        plain = plain | {"number": number}
+    values = ArrayReading(plain | {"div": _quotient})
     rows: dict[str, Callable[..., Any]] = {}
     for op in TABLE:
         if op.operands:
@@ -243,9 +218,9 @@ def _rows(dtype: Any) -> dict[str, Callable[..., Any]]:
 
     functions = {name: row for name, row in rows.items() if name != "where"}
     functions["pow"] = rows["**"]
-    functions["product"] = or_number("*", operator.mul)
-    functions["quotient"] = or_number("/", operator.truediv)
-    slopes: ArrayReading = _Reading(plain | functions, least)
+    functions["mul"] = or_number("*", operator.mul)
+    functions["div"] = or_number("/", operator.truediv)
+    slopes: ArrayReading = ArrayReading(plain | functions)
     return rows
 
 
@@ -294,7 +269,7 @@ def _arithmetic() -> dict[str, Any]:
         "pow": jnp.power,
         "erf": special.erf,
         "erfc": special.erfc,
-        "lgamma": _lgamma,
+        "lgamma": special.gammaln,
         "polygamma": _polygamma,
         "unequal": jnp.not_equal,
         "both": jnp.logical_and,
@@ -314,15 +289,6 @@ def _quotient(a: Any, b: Any) -> Any:
     barrier: Any = jax.lax.optimization_barrier
     a, b = barrier(tuple(jnp.broadcast_arrays(a, b)))
     return a / b
-
-
-def _lgamma(x: Any) -> Any:
-    """JAX's own, but NaN at the poles, where a program is outside of the domain."""
-    import jax.numpy as jnp
-    from jax.scipy.special import gammaln
-
-    is_pole = (x <= 0) & (x == jnp.floor(x)) & (x > -jnp.inf)
-    return jnp.where(is_pole, jnp.nan, gammaln(x))
 
 
 def _polygamma(n: Any, x: Any) -> Any:

@@ -10,8 +10,8 @@
 - samples: the inputs, the target, a tape, and where in that tape other operands stand, such as
   the target.
 
-The page runs these tapes with the rows of `autograd_bp.ops` as `javascript` has them: for the
-decision boundary, the predictions, and the values and δ of a chosen sample.
+The page runs these tapes with the rows of `autograd_bp.ops`, which `autograd_bp.languages` writes
+in JavaScript: for the decision boundary, the predictions, and the values and δ of a chosen sample.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from autograd_bp.context import tracing
-from autograd_bp.pictures.javascript import operations
+from autograd_bp.languages import operations
 from autograd_bp.pictures.notation import names
 from autograd_bp.pictures.page import Page, json_number, page_path
 from autograd_bp.pictures.scene import Scene

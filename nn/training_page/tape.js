@@ -1,4 +1,4 @@
-// A tape: one sample's loss as data (training.py says what it holds), and the chain rule.
+// A tape: one sample's loss as data (the module beside says what it holds), and the chain rule.
 // What an operation computes, and its derivatives, are `operations`, made from the table in ops.py.
 
 class Tape {
@@ -48,8 +48,7 @@ class Tape {
     grads[this.size - 1] = 1;
     for (let i = this.size - 1; i >= 0; i--) {
       if (this.ops[i] === "") continue;
-      if (grads[i] === 0) continue; // what is exactly 0 carries nothing, be the other factor ∞ or NaN
-      this.partials(i).forEach((d, j) => { if (from[i][j] >= 0 && d !== 0) grads[from[i][j]] += grads[i] * d; });
+      this.partials(i).forEach((d, j) => { if (from[i][j] >= 0) grads[from[i][j]] += carry(grads[i], d); });
     }
   }
 

@@ -1,4 +1,4 @@
-// The page of a training. training.py says what its data hold.
+// The page of a training. The module beside says what its data hold.
 
 // --- frames, samples ------------------------------------------------------------------------------
 

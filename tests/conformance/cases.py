@@ -15,7 +15,8 @@ from typing import NamedTuple
 from mpmath import mp
 from strategies import GIVEN, TRUTH
 
-from autograd_bp.ops import CODES, IEEE, TABLE, grouped
+from autograd_bp.ops import CODES, TABLE, grouped
+from autograd_bp.rules import IEEE
 
 INF, NAN = math.inf, math.nan
 KINDS = ["ordinary", "edge", "±0", "subnormal", "1e±300", "±inf", "NaN"]

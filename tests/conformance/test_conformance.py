@@ -25,5 +25,6 @@ def test_operation(name):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow  # it takes all that is above once more
 def test_the_page():
     assert PAGE.read_text("utf-8") == render(), "run python -m tests.conformance --write"

@@ -6,7 +6,7 @@ from functools import cache
 from mpmath import mp
 from strategies import close
 
-from autograd_bp.ops import IEEE
+from autograd_bp.rules import IEEE
 
 from .cases import LENGTH, all_cases, expected
 from .ways import CUT, GRAPHS, WAYS

@@ -16,8 +16,9 @@ import numpy as np
 from autograd_bp import gradients, jvp, sum_of
 from autograd_bp.copies import restore
 from autograd_bp.nary import dot, logsumexp, mean, norm
-from autograd_bp.ops import IEEE, grouped
+from autograd_bp.ops import grouped
 from autograd_bp.program import trace
+from autograd_bp.rules import IEEE
 from autograd_bp.value import Value, apply
 
 from .cases import ROWS
@@ -179,18 +180,6 @@ class _AllRows:
         return found
 
 
-def _parts(cases, groups, cut):
-    for rows in groups:
-        part = _AllRows(cases, rows, cut)
-        if part.rows:
-            yield part
-
-
-# What the kernel and C have no function for makes its whole program run in NumPy: apart.
-_FOREIGN = [op for op in ROWS if "polygamma" in (op.name, *"".join(op.d).split("("))]
-_NATIVE = [op for op in ROWS if op not in _FOREIGN]
-
-
 def _both(part):
     ones = [1.0] * len(part.columns)
     with np.errstate(all="ignore"):
@@ -203,7 +192,8 @@ def _merged(cases, found):
 
 def program(cases, cut=False):
     found = {}
-    for part in _parts(cases, [_NATIVE, _FOREIGN], cut):
+    part = _AllRows(cases, ROWS, cut)
+    if part.rows:
         f, derivative = _both(part)
         x = part.inputs()
         values = np.array([f.value(lane) for lane in x.tolist()])
@@ -214,29 +204,23 @@ def program(cases, cut=False):
 
 def lanes(cases, cut=False):
     found = {}
-    for part in _parts(cases, [_NATIVE, _FOREIGN], cut):
+    part = _AllRows(cases, ROWS, cut)
+    if part.rows:
         f, derivative = _both(part)
         x = part.inputs()
-        values, slopes = np.array(f.map(x)).T, np.array(derivative.map(x)[1])
-        found |= part.results(
-            cases, values, slopes.reshape(x.shape) if slopes.shape == x.shape else slopes.T
-        )
+        values, slopes = np.array(f.map(x)).T, np.array(derivative.map(x)[1]).T
+        found |= part.results(cases, values, slopes)
     return _merged(cases, found)
 
 
 def c_export(cases, cut=False):
     """One file of C for all rows, compiled once, which reads and writes the lanes as bytes."""
-    by_name = {op.name: op for op in ROWS}
-    able = [c for c in cases if c.name != "polygamma"]
-    found = {repr(case): (None, [None] * len(case.flat)) for case in cases}
-    values_of = _AllRows(able, [op for op in by_name.values() if op.name != "polygamma"])
-    slopes_of = _AllRows([c for c in able if by_name[c.name] in _NATIVE], _NATIVE, cut)
+    values_of, slopes_of = _AllRows(cases, ROWS), _AllRows(cases, ROWS, cut)
     values = _run_c(trace(values_of.function, [1.0] * len(values_of.columns)), values_of.inputs())
     derivative = trace(slopes_of.total, [1.0] * len(slopes_of.columns)).with_gradient(0)
     slopes = _run_c(derivative, slopes_of.inputs())[:, 1:]
-    found |= values_of.results(able, values, None)
-    both = slopes_of.results(able, values[:, [0] * len(slopes_of.rows)], slopes)
-    return [(found[c][0], both.get(c, found[c])[1]) for c in map(repr, cases)]
+    found = values_of.results(cases, values, slopes)
+    return _merged(cases, found)
 
 
 def _run_c(program, inputs):
