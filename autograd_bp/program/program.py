@@ -117,7 +117,7 @@ class Program(Function):
         >>> trace(lambda w, x: w[0] * x + w[1], [2.0, 1.0], 3.0).value_and_grad([5.0, 1.0], 3.0)
         (16.0, [3.0, 1.0])
         """
-        value, grad = self.with_gradient(argnums)._run(args, True)
+        value, grad = derive.gradient(self, argnums)._run(args, True)
         return value, grad
 
     def _value_and_grad_of_numbers(
