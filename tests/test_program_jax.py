@@ -102,7 +102,7 @@ def assert_like(got, expected, rtol, atol):
     assert not len(wrong), (wrong, got[wrong], expected[wrong])
 
 
-@pytest.mark.parametrize("op", ROWS, ids=name_of)
+@pytest.mark.parametrize("op", some_slow(ROWS, lambda op: op in ROWS[::3]), ids=name_of)
 def test_rows(op):
     program, points = program_of(op)
     X = np.array(points, float)
@@ -170,7 +170,7 @@ AT = {  # a function, a point, its derivative and its second derivative there
 }
 
 
-@pytest.mark.parametrize("name", some_slow(AT, lambda name: "00.0" not in name or "elu" in name))
+@pytest.mark.parametrize("name", some_slow(AT, lambda name: name in list(AT)[::3]))
 def test_the_tables_derivatives_in_each_of_jaxs_transformations(name):
     f, x, slope, second = AT[name]
     slope = polygamma(3, x) if name == "polygamma" else slope

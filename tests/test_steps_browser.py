@@ -333,6 +333,7 @@ def test_zoom_pan_and_the_whole_graph(visit):
     assert camera(tab) == whole
 
 
+@pytest.mark.slow
 def test_of_many_scopes_in_a_large_graph_all_can_be_opened(visit):
     x = Value(0.5, "x")
     for name in ["first", "second", "third"]:
@@ -354,6 +355,7 @@ def test_of_many_scopes_in_a_large_graph_all_can_be_opened(visit):
     assert closed.count() == 2
 
 
+@pytest.mark.slow
 def test_of_a_large_graph_only_what_is_seen_is_in_the_document(visit):
     x = [Value(0.01 * i, f"x{i}") for i in range(20)]
     while len(x) < 520:
@@ -399,6 +401,7 @@ def test_a_hostile_label_is_text(visit, text):
     assert tab.evaluate("document.querySelectorAll('img, b b').length") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_not_blank_and_follows_the_colour_scheme(visit, scheme, viewport):
@@ -410,6 +413,7 @@ def test_the_page_is_not_blank_and_follows_the_colour_scheme(visit, scheme, view
     assert (tab.evaluate(background) == "rgb(255, 255, 255)") is (scheme == "dark")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_no_page_scrolls_sideways(visit, width):
     record = MLP(2, [3, 1], seed=0).forward([Value(0.5, "x" * 200), Value(-1.0, "x[1]")])

@@ -515,6 +515,7 @@ def test_each_kind_of_map(visit, tmp_path, shape, loss, x, y, title, viewport, s
     tab.click("#theme")
 
 
+@pytest.mark.slow
 def test_every_sample_is_in_the_picture(visit, tmp_path):
     """The chosen one has a ring around it, so each makes another picture."""
     x = np.random.default_rng(0).uniform(size=(40, 3))

@@ -14,7 +14,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler on this machine")
 
 
-@pytest.mark.parametrize("name", [op.name for op in ROWS])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(op.name, marks=pytest.mark.slow) if op.name == "dot" else op.name for op in ROWS],
+)
 def test_operation(name):
     """One test an operation: its truths take most of the time, and serve all ways."""
     wrong = [
