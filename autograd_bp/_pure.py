@@ -53,7 +53,7 @@ class cython:
     p_double: TypeAlias = list[float]
     p_int: TypeAlias = list[builtins.int]
     void: TypeAlias = None
-    ccall = cclass = cfunc = inline = no_gc = staticmethod(_as_it_is)
+    cclass = cfunc = inline = no_gc = staticmethod(_as_it_is)
 
     @staticmethod
     def freelist(size: builtins.int) -> Callable[[T], T]:

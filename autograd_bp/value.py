@@ -8,7 +8,8 @@ local derivative ∂self/∂operand at that point:
     _data, _grad    the number, and ∂root/∂self after a pass
     _a, _b          the operands that are nodes; None for a plain number
     _da, _db        ∂self/∂a and ∂self/∂b; for a plain number the number itself
-    _code           which operation it was, a row of the table in `ops.py`; 0 for a leaf
+    _code           which operation it was: the position of its row in the table of `ops.py`;
+                    0 for a leaf, which no operation made
     _details        what most nodes do without: a label, more operands than two
 
 An operation computes its number and the local derivatives, and makes a node of them:
@@ -29,7 +30,12 @@ read their value and derivatives from the table, but for the few that make up mo
 This is ordinary Python. Where a C compiler is found at installation, Cython compiles the same
 file: annotations such as ``float`` then become C types, and the ``cython`` decorators say that
 nodes need no garbage collector (a node's operands exist before it, so no cycle can arise). The
-rows of one or two operands are C then, too.
+rows of one or two operands are C then, too. Where the two must differ, ``cython.compiled`` says
+which is running: read the compiled side first, it is the plain one.
+
+``_contexts`` is 0 in ordinary use. Else something is open that new nodes must be told of: a
+``no_grad``, a watcher, or a trace, which is a call of a function that records its operations for
+all later calls (`context.py`). All that stands behind ``if _contexts`` can be skipped at first.
 """
 
 from __future__ import annotations
@@ -93,21 +99,22 @@ RELU = cython.declare(cython.short, CODES["relu"])
 DOT = cython.declare(cython.short, CODES["dot"])
 DETACH = cython.declare(cython.short, CODES["detach"])
 
+# The bits of `_code`, from the lowest: the position in the table; the number of the trace that the
+# node belongs to, mostly 0; the marks of the sort.
 CODE = cython.declare(cython.int, (1 << ops.CODE_BITS) - 1)
 CUSTOM = cython.declare(cython.short, (1 << ops.CODE_BITS) - 1)  # no row: a rule of its own
-# Above the code stands the number of the trace that a node is of, else 0; above that, marks.
 SHIFT = cython.declare(cython.int, ops.CODE_BITS)
-KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)
-MET = cython.declare(cython.longlong, 1 << ops.MARK_SHIFT)  # see the sort
-DONE = cython.declare(cython.longlong, 2 << ops.MARK_SHIFT)
+KEPT = cython.declare(cython.longlong, (1 << ops.MARK_SHIFT) - 1)  # all but the marks
+MET = cython.declare(cython.longlong, 1 << ops.MARK_SHIFT)
+DONE = cython.declare(cython.longlong, 2 << ops.MARK_SHIFT)  # MET + MET
 
-# What a node's rows of operands hold: nodes in the one row and in the other. The bits below are
-# those of the codes of the nodes, so that they are 0 where all are leaves (sorting skips such).
+# The bits of `_Details.has`: whether ``operands`` has nodes, and whether ``others`` has. Below them
+# the codes of these nodes or-ed together: 0 where all are leaves, so that the sort can skip them.
 ROW = cython.declare(cython.longlong, 1 << ops.CODE_BITS)
 OTHERS = cython.declare(cython.longlong, 2 << ops.CODE_BITS)
 
-# How many contexts (no_grad, watch) are open in all threads, and nodes of traces are alive:
-# operations look no further at 0. (Interpreted Python knows which, by identity.)
+# How many contexts (no_grad, watch) are open in all threads, plus how many nodes of traces are
+# alive. (Interpreted: the set of their identities.)
 _contexts = cython.declare(cython.int, 0)
 if not cython.compiled:
     _contexts = set()  # type: ignore[assignment]
@@ -131,10 +138,10 @@ class _Details:
 
     label: str
     scope: str
-    operands: tuple[Any, ...]  # a row of operands; empty if two links suffice
-    others: tuple[Any, ...]  # a second row: the x of a dot, whose bias is a link
-    partials: cython.p_double  # ∂node/∂operand, of the one row and then of the other
-    has: cython.longlong  # what is among them: see ROW
+    operands: tuple[Any, ...]  # nodes and plain numbers; empty if two links suffice
+    others: tuple[Any, ...]  # a dot has w in ``operands`` and x here; its bias is the link _a
+    partials: cython.p_double  # ∂node/∂operand, of ``operands`` and then of ``others``
+    has: cython.longlong  # whether nodes are among them: see ROW
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
@@ -171,27 +178,29 @@ def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
 
 # --- sorting the graph ---------------------------------------------------------------------------
 #
+# The order is found depth first, with a stack of our own and not by recursion, as graphs are deep.
+# A mark on each node says that it was MET (its operands wait on the stack above it) or is DONE (it
+# stands in the order, after its operands). At the end the order is turned round.
+#
 # No lock is held here or in a pass, for none could be waited for in a hook or a signal handler,
 # or in a child of fork. Compiled, what marks nodes or changes gradients is never interrupted:
 # threads, signals and finalizers come where Python's own code runs, and none does. So nothing in
 # it may call any, or drop the last reference to an object. Interpreted, anything comes anywhere:
-# a walk then has its marks in a set, and gradients are written by a single call.
+# the marks are then in a set of the walk's own, and gradients are written by a single call.
 
 
 @cython.cfunc
 def _consumers_first(
     waiting: list[Value], stop: list[Value] | None, leaves: cython.bint, clear: cython.bint
 ) -> list[Value]:
-    """The nodes of a graph, each before its operands; on request the leaves too.
+    """The nodes of a graph, each before its operands; with ``leaves`` the leaves too.
 
-    The roots are those that wait, the first of them last; the list is used up. Nodes in ``stop``
-    are taken for met and done. With ``clear`` gradients are set to 0 as well, but those of leaves,
-    while the nodes are at hand: of use where no more than compiled code follows.
+    ``waiting`` is the stack: at first it has the roots, the first of them last, and at the end
+    nothing. Nodes in ``stop`` are taken for done. With ``clear`` the compiled sort also sets the
+    gradients of all nodes but leaves to 0, while it has them at hand.
 
-    A depth-first search: a node goes into the order after its operands, which wait on a stack
-    meanwhile, and the order is turned round. Marks in ``_code`` say who was met (MET), and who is
-    in the order (DONE), so neither a set nor recursion is needed. Read backwards, operands first,
-    the order has them as they were written.
+    Operands are put on the stack last first, so that the first one is looked at first: read
+    backwards, the order has operands as the user wrote them.
     """
     node: Value
     d: _Details
@@ -228,7 +237,7 @@ def _consumers_first(
             node = cython.cast(Value, waiting[len(waiting) - 1])
             if node._code >= MET:
                 if node._code < DONE:
-                    node._code += MET
+                    node._code += MET  # which makes it DONE
                     order.append(node)
                 waiting.pop()
                 continue
@@ -255,7 +264,7 @@ def _consumers_first(
 
 @cython.cfunc
 def _have_wait(row: tuple[Any, ...], waiting: list[Value], leaves: cython.bint) -> object:
-    """Put the nodes of a row that were not met yet on the stack, the first on top."""
+    """Put the nodes in a tuple of operands that were not met yet on the stack, the first on top."""
     p: Value
     for x in reversed(row):
         if type(x) is not float:
@@ -353,16 +362,17 @@ class Value:
         if _contexts:
             refuse_in_trace(self, "backward()")
         if create_graph:
-            from autograd_bp.adjoint import backward_graph  # above: it is made of Values
+            from autograd_bp.adjoint import backward_graph  # here, for it imports this module
 
             return backward_graph(self, seed)
         start: float = seed if type(seed) is float else _number(seed, "seed")
         care: cython.bint = _leaves_need_care
         order: list[Value] = _consumers_first([self], None, care, not care)
         if not cython.compiled or (care and _have_care(order)):
+            # The same, but with the sums kept aside: hooks, or anything else, may come between.
             _pass_aside(self, start, order, care and _have_care(order))
         else:  # in place: nothing comes between these lines when they are compiled
-            if care:
+            if care:  # the sort has left this to us
                 for node in order:
                     if node._code:
                         node._grad = 0.0
