@@ -85,23 +85,13 @@ NODES = Reading(_node_arithmetic())
 """The table in graphs: derivatives that can be differentiated again."""
 
 
-def _choices_as_nodes() -> dict[str, Any]:
-    def equal(a: Number, b: Number) -> Any:
-        return apply("<=", a, b) * apply("<=", b, a)
-
-    return {
-        "detach": partial(apply, "detach"),
-        "where": partial(apply, "where"),
-        "less": partial(apply, "<"),
-        "less_equal": partial(apply, "<="),
-        "equal": equal,
-        "unequal": lambda a, b: 1.0 - equal(a, b),
-        "both": lambda p, q: p * q,
-        "either": partial(apply, "maximum"),
-    }
-
-
-TRACED = Reading(_node_arithmetic() | _choices_as_nodes(), calls=True)
+_CHOICES = {
+    "detach": "detach", "where": "where", "less": "<", "less_equal": "<=", "both": "*",
+    "either": "maximum",
+}  # fmt: skip
+TRACED = Reading(
+    _node_arithmetic() | {name: partial(apply, op) for name, op in _CHOICES.items()}, calls=True
+)
 """The same while a function is traced: its program must choose anew for the numbers it gets."""
 
 

@@ -140,12 +140,14 @@ class Context:
 
     changes_operations: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, effect: Effect | None = None) -> None:
+        self._effect = effect  # None where each ``with`` has another one, by `_begin`
         self._entries: list[_Entry] = []
 
     def _begin(self) -> Effect:
         """What a ``with`` changes in the state. It must not hold the context: see `__del__`."""
-        raise NotImplementedError
+        assert self._effect is not None
+        return self._effect
 
     def _end(self, effect: Any) -> None:
         """Called as that is over."""
@@ -315,12 +317,9 @@ class no_grad(Context):
     """
 
     def __init__(self, *given: object) -> None:
-        super().__init__()
+        super().__init__(_stop_recording)
         if given:
             raise TypeError(f"no_grad takes nothing, got {given[0]!r}; as a decorator: @no_grad()")
-
-    def _begin(self) -> Effect:
-        return _stop_recording
 
 
 def _stop_recording(state: State) -> None:
@@ -332,8 +331,8 @@ class recording(Context):
 
     changes_operations = False  # where no_grad is open around it, that does
 
-    def _begin(self) -> Effect:
-        return _record
+    def __init__(self) -> None:
+        super().__init__(_record)
 
 
 def _record(state: State) -> None:
@@ -352,18 +351,12 @@ class watch(Context):
     """
 
     def __init__(self, watcher: Callable[[Any], object]) -> None:
-        super().__init__()
-        if not callable(watcher):
-            raise TypeError(f"watcher must be a function of a node, got {watcher!r}")
-        self._watcher = watcher
-
-    def _begin(self) -> Effect:
-        watcher = self._watcher
-
         def effect(state: State) -> None:
             state.watchers = (*state.watchers, watcher)
 
-        return effect
+        super().__init__(effect)
+        if not callable(watcher):
+            raise TypeError(f"watcher must be a function of a node, got {watcher!r}")
 
 
 class collect(Context):
@@ -373,17 +366,11 @@ class collect(Context):
     """
 
     def __init__(self, made: list[Any]) -> None:
-        super().__init__()
-        self._made = made
-
-    def _begin(self) -> Effect:
-        made = self._made
-
         def effect(state: State) -> None:
             others = [watcher for watcher in state.watchers if not isinstance(watcher, list)]
             state.watchers = (*others, made)
 
-        return effect
+        super().__init__(effect)
 
 
 class watch_derivatives(Context):
@@ -394,16 +381,10 @@ class watch_derivatives(Context):
     """
 
     def __init__(self, watcher: Callable[..., object]) -> None:
-        super().__init__()
-        self._watcher = watcher
-
-    def _begin(self) -> Effect:
-        watcher = self._watcher
-
         def effect(state: State) -> None:
             state.derivative_watchers = (*state.derivative_watchers, watcher)
 
-        return effect
+        super().__init__(effect)
 
 
 class scope(Context):
@@ -419,20 +400,14 @@ class scope(Context):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        def effect(state: State) -> None:
+            state.path = f"{state.path}/{name}".lstrip("/")
+
+        super().__init__(effect)
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {name!r}; write scope(str(...))")
         if not name.strip():
             raise ValueError(f"name must hold more than spaces, got {name!r}: pictures print it")
-        self._name = name
-
-    def _begin(self) -> Effect:
-        name = self._name
-
-        def effect(state: State) -> None:
-            state.path = f"{state.path}/{name}".lstrip("/")
-
-        return effect
 
 
 class inside(Context):
@@ -441,26 +416,19 @@ class inside(Context):
     changes_operations = False
 
     def __init__(self, transformation: bool) -> None:
-        super().__init__()
-        self._transformation = transformation
-
-    def _begin(self) -> Effect:
-        transformation = self._transformation
-
         def effect(state: State) -> None:
             state.inside = transformation
 
-        return effect
+        super().__init__(effect)
 
 
-class differentiating(inside):
+class differentiating(Context):
     """Within it a function runs whose derivative is wanted: as inside a transformation."""
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    changes_operations = False
 
-    def _begin(self) -> Effect:
-        return _differentiate
+    def __init__(self) -> None:
+        super().__init__(_differentiate)
 
 
 def _differentiate(state: State) -> None:

@@ -1,4 +1,4 @@
-"""A node from its record, and from that copies and pickles of graphs.
+"""A node made again from its parts, and by that copies and pickles of graphs.
 
 `pickle` and `copy` follow links by recursion, and a graph is deep. So the first node that they
 meet hands over its whole ancestry as a list in topological order: each node's operands are then
@@ -36,7 +36,7 @@ def restore(
     label: str = "",
     scope: str = "",
 ) -> Value:
-    """A node as it was recorded: the inverse of reading its attributes.
+    """A node as it was: the inverse of reading its attributes.
 
     ``op`` is the name of a row, or a rule that is none.
     """
@@ -75,13 +75,13 @@ def _code_for(op: str, count: int) -> int:
     return code
 
 
-def _again(grad: float, *record: Any) -> Value:
-    """The node of a record, also within `no_grad`: a copy of a graph is a graph."""
+def _again(grad: float, *parts: Any) -> Value:
+    """The node of these parts, also within `no_grad`: a copy of a graph is a graph."""
     if is_recording():  # which takes less time to ask than to see to
-        node = restore(*record)
+        node = restore(*parts)
     else:
         with recording():
-            node = restore(*record)
+            node = restore(*parts)
     node.grad = grad
     return node
 
@@ -119,26 +119,26 @@ class _Ancestry:
 def _last(nodes: Any) -> Value:
     """The node itself; of an ancestry that was not copied, as `copy.copy` has it, its twin."""
     if isinstance(nodes, _Ancestry):
-        function, record = _recorded(nodes.node)
-        return function(*record)  # type: ignore[no-any-return]
+        function, parts = _parts(nodes.node)
+        return function(*parts)  # type: ignore[no-any-return]
     node: Value = nodes[-1]
     return node
 
 
-def _recorded(node: Value) -> tuple[Any, tuple[Any, ...]]:
+def _parts(node: Value) -> tuple[Any, tuple[Any, ...]]:
     """What makes the node again, of its operands."""
     refuse_in_trace(node, "a copy")
     op = node.op if node.op in CODES else node.rule
     grad = node.grad.data if isinstance(node.grad, Value) else node.grad
-    record = op, node.operands, node.data, node.local_grads, node.label, node.scope
-    return _again, (grad, *record)
+    parts = op, node.operands, node.data, node.local_grads, node.label, node.scope
+    return _again, (grad, *parts)
 
 
 def _reduced(node: Value) -> tuple[Any, ...]:
     """What `pickle` and `copy` ask for: a function and its arguments."""
     if node.is_leaf or id(node) in _ready.ids:
         _ready.ids.discard(id(node))
-        return _recorded(node)
+        return _parts(node)
     return _last, (_Ancestry(node),)
 
 

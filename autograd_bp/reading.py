@@ -31,8 +31,8 @@ class Reading:
     ``number``
         What to read for a number in the text; called while it is read.
     ``where(c, a, b)``, with ``calls``
-        Instead of a branch; and for comparisons ``less(a, b)``, ``less_equal``, ``equal``,
-        ``unequal``, ``both(p, q)`` and ``either``.
+        Instead of a branch; and for comparisons ``less(a, b)``, ``less_equal``, ``both(p, q)``
+        and ``either``. ``equal`` and ``unequal`` are made of these, unless it has its own.
 
     >>> import operator
     >>> from fractions import Fraction
@@ -50,10 +50,17 @@ class Reading:
         for op in TABLE:
             if op.is_function:
                 self._names.setdefault(op.name, partial(self._call, op))
+        if calls:
+            self._names.setdefault("equal", self._equal)
+            self._names.setdefault("unequal", lambda a, b: 1.0 - self._names["equal"](a, b))
         self._made: dict[tuple[str, str, int], Any] = {}
 
     def _call(self, op: Op, *operands: Any) -> Any:
         return self.value(op)(*operands)
+
+    def _equal(self, a: Any, b: Any) -> Any:
+        at_most = self._names["less_equal"]
+        return self._names["both"](at_most(a, b), at_most(b, a))
 
     def value(self, op: Op) -> Callable[..., Any]:
         """y as a function of the operands; one that is a sequence is a list."""

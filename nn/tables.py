@@ -15,6 +15,7 @@ import math
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
@@ -139,6 +140,7 @@ def sample_data(name: str) -> Table:
     return Table(name, columns, rows, list(range(2, len(rows) + 2)))
 
 
+@dataclass(eq=False)
 class Network:
     """An MLP with what leads from a table's cells to its inputs, and back from its outputs.
 
@@ -146,20 +148,14 @@ class Network:
     target less ``target_mean``, over ``target_scale``.
     """
 
-    FIELDS = ("columns", "means", "scales", "target", "classes", "target_mean", "target_scale")
-
-    def __init__(
-        self, model: MLP, columns: list[str], means: list[float], scales: list[float],
-        target: str, classes: list[str], target_mean: float = 0.0, target_scale: float = 1.0,
-    ) -> None:  # fmt: skip
-        self.model = model
-        self.columns = columns
-        self.means = means
-        self.scales = scales
-        self.target = target
-        self.classes = classes
-        self.target_mean = target_mean
-        self.target_scale = target_scale
+    model: MLP
+    columns: list[str]
+    means: list[float]
+    scales: list[float]
+    target: str
+    classes: list[str]
+    target_mean: float = 0.0
+    target_scale: float = 1.0
 
     def standardised(self, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """(x − mean)/scale of every feature."""
@@ -193,7 +189,7 @@ class Network:
 
     def save(self, path: Path) -> None:
         """Write it as a safetensors file, whole or not at all."""
-        kept = {name: getattr(self, name) for name in self.FIELDS}
+        kept = {name: getattr(self, name) for name in _KEPT}
         save(path, self.model, metadata={"network": json.dumps(kept)})
 
     def folded(self) -> MLP:
@@ -237,12 +233,15 @@ class Network:
             write_whole(path, buffer.getvalue())
 
 
+_KEPT = [field.name for field in fields(Network) if field.name != "model"]
+
+
 def load_network(path: str | os.PathLike[str]) -> Network:
     """What `Network.save` wrote; ValueError for any other file, OSError passes through."""
     model = load(path)
     try:
         kept = json.loads(read_metadata(path)["network"])
-        network = Network(model, **{name: kept[name] for name in Network.FIELDS})  # type: ignore[arg-type]
+        network = Network(model, **{name: kept[name] for name in _KEPT})
         _check(network)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(

@@ -91,6 +91,21 @@ def test_the_example_of_a_new_operation_applies(tmp_path):
     assert new in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
+def test_the_map_of_the_house_has_just_the_rooms_that_there_are():
+    house = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## The house")[2]
+    parts = re.split(r"^`(\S+)/`, ", house, flags=re.M)[1:]
+    folders = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert list(folders) == ["autograd_bp", "autograd_bp/program", "autograd_bp/pictures", "nn"]
+    for folder, table in folders.items():
+        rows = re.findall(r"^\| (`.*?) \| .+\. \|$", table, re.M)
+        named = re.findall(r"`([\w./]+)`", " ".join(rows))
+        files = [*(ROOT / folder).glob("*.py"), *(ROOT / folder).glob("kernel.c")]
+        packages = [path.parent for path in (ROOT / folder).glob("*/__init__.py")]
+        there = {path.name for path in files} - {"__init__.py"}
+        there |= {f"{path.name}/" for path in packages} - {"program/", "pictures/"}
+        assert sorted(named) == sorted(there), folder
+
+
 def test_importing_needs_neither_numpy_nor_graphviz():
     code = "import sys, autograd_bp; print({'numpy', 'graphviz', 'optree'} & set(sys.modules))"
     result = subprocess.run(

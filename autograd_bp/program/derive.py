@@ -31,7 +31,7 @@ from autograd_bp.program.instructions import (
     positions,
     split_at,
 )
-from autograd_bp.program.record import Recording, ancestors, descendants
+from autograd_bp.program.record import Growing, ancestors, descendants
 from autograd_bp.program.signature import F, Layout
 from autograd_bp.program.simplify import simplify
 from autograd_bp.reading import ArrayReading
@@ -65,10 +65,10 @@ def _gradient(function: F, argnums: int | Sequence[int]) -> F:
     several = [argnums] if isinstance(argnums, int) else list(argnums)
     trees = [_zeros(function.arguments[function.position(i)]) for i in several]
     inputs = np.concatenate([program.inputs[:0], *map(function.inputs_of, several)])
-    recording = Recording(program)
-    grads = pull_back(program, recording, [recording.constant(1.0)], inputs)
+    growing = Growing(program)
+    grads = pull_back(program, growing, [growing.constant(1.0)], inputs)
     grad = trees[0] if isinstance(argnums, int) else tuple(trees)
-    return _derived(function, program, recording, [*program.outputs, *grads], (0.0, grad))
+    return _derived(function, program, growing, [*program.outputs, *grads], (0.0, grad))
 
 
 def jacobian(function: F, argnums: int = 0) -> F:
@@ -80,14 +80,14 @@ def jacobian(function: F, argnums: int = 0) -> F:
 def _jacobian(function: F, argnums: int) -> F:
     program, inputs = function.instructions, function.inputs_of(argnums)
     n, m = len(inputs), function.result.size
-    recording = Recording(program)
+    growing = Growing(program)
     rows = []
     for i in range(min(n, m)):
-        seeds = [recording.constant(float(i == j)) for j in range(min(n, m))]
+        seeds = [growing.constant(float(i == j)) for j in range(min(n, m))]
         sweep = pull_back if m <= n else push_forward
-        rows.append(sweep(program, recording, seeds, inputs))
+        rows.append(sweep(program, growing, seeds, inputs))
     matrix = np.array(rows) if m <= n else np.array(rows).T
-    return _derived(function, program, recording, matrix.ravel(), np.zeros((m, n)))
+    return _derived(function, program, growing, matrix.ravel(), np.zeros((m, n)))
 
 
 def hvp(function: F, argnums: int = 0) -> F:
@@ -101,11 +101,11 @@ def _hvp(function: F, argnums: int) -> F:
     inputs = first.inputs_of(argnums)
     of_gradient = first.instructions.outputs[function.result.size :]
     program = replace(first.instructions, outputs=of_gradient)
-    recording = Recording(program)
-    tangents = [recording.input() for _ in inputs]
-    moved = push_forward(program, recording, tangents, inputs)
+    growing = Growing(program)
+    tangents = [growing.input() for _ in inputs]
+    moved = push_forward(program, growing, tangents, inputs)
     tree = _zeros(function.arguments[argnums])
-    return _derived(function, program, recording, moved, tree, tangents)
+    return _derived(function, program, growing, moved, tree, tangents)
 
 
 def _zeros(layout: Layout) -> Any:
@@ -115,7 +115,7 @@ def _zeros(layout: Layout) -> Any:
 def _derived(
     function: F,
     program: Instructions,
-    recording: Recording,
+    growing: Growing,
     outputs: Any,
     result: Any,
     tangents: Sequence[int] | None = None,
@@ -125,7 +125,7 @@ def _derived(
     if tangents is not None:
         arguments = (*arguments, Layout(result, "tangent"))
     inputs = [*program.inputs, *(tangents or ())]
-    instructions = recording.instructions(inputs, outputs, dict(program.labels))
+    instructions = growing.instructions(inputs, outputs, dict(program.labels))
     if function.optimize:
         instructions = simplify(instructions)
     return function.twin(instructions, arguments, Layout(result, "result"), function.captured)
@@ -135,14 +135,14 @@ def _derived(
 
 
 def pull_back(
-    program: Instructions, recording: Recording, seeds: Sequence[int], wrt: Sequence[int] | Ints
+    program: Instructions, growing: Growing, seeds: Sequence[int], wrt: Sequence[int] | Ints
 ) -> Ints:
     """Write Σ seedⱼ ∂outputⱼ/∂x for each x in ``wrt``: reverse mode. Returns where they stand.
 
-    ``recording`` began with ``program``; seeds are instructions in it, one for each output.
+    ``growing`` began with ``program``; seeds are instructions in it, one for each output.
     """
-    active, edges, partial = _active(program, recording, wrt)
-    n, one = len(program), recording.constant(1.0)
+    active, edges, partial = _active(program, growing, wrt)
+    n, one = len(program), growing.constant(1.0)
     # A term of the sum for x: the instruction that it comes from (n + j for seed j), its factor.
     # Seeds and consumers are known before what is made from them: from the last to the first.
     target = np.concatenate([program.outputs[::-1], program.operand[edges][::-1]])
@@ -151,27 +151,27 @@ def pull_back(
     factor = np.concatenate([np.full(len(seeds), one, np.int32), partial[::-1]])
     order = np.argsort(-target, kind="stable")
     order = order[active[target[order]]]
-    adjoint = _sums(recording, n, target[order], source[order], factor[order], seeds)
-    return _or_zero(recording, adjoint[np.asarray(wrt, np.int32)])
+    adjoint = _sums(growing, n, target[order], source[order], factor[order], seeds)
+    return _or_zero(growing, adjoint[np.asarray(wrt, np.int32)])
 
 
 def push_forward(
-    program: Instructions, recording: Recording, tangents: Sequence[int], wrt: Sequence[int] | Ints
+    program: Instructions, growing: Growing, tangents: Sequence[int], wrt: Sequence[int] | Ints
 ) -> Ints:
     """Write Σ tangentᵢ ∂output/∂xᵢ over ``wrt`` for each output: forward mode."""
-    _, edges, partial = _active(program, recording, wrt)
-    n, one = len(program), recording.constant(1.0)
+    _, edges, partial = _active(program, growing, wrt)
+    n, one = len(program), growing.constant(1.0)
     given = np.asarray(wrt, np.int32)
     target = np.concatenate([program.consumer[edges], given])
     source = np.concatenate([program.operand[edges], n + np.arange(len(given), dtype=np.int32)])
     factor = np.concatenate([partial, np.full(len(given), one, np.int32)])
     order = np.argsort(target, kind="stable")
-    tangent = _sums(recording, n, target[order], source[order], factor[order], tangents)
-    return _or_zero(recording, tangent[program.outputs])
+    tangent = _sums(growing, n, target[order], source[order], factor[order], tangents)
+    return _or_zero(growing, tangent[program.outputs])
 
 
 def _active(
-    program: Instructions, recording: Recording, wrt: Sequence[int] | Ints
+    program: Instructions, growing: Growing, wrt: Sequence[int] | Ints
 ) -> tuple[Bools, Ints, Ints]:
     """What lies between ``wrt`` and the outputs, by which operands, and the partials by these."""
     smooth = _smooth(program)
@@ -179,15 +179,15 @@ def _active(
     smooth &= moving[program.operand]
     active = ancestors(program, program.outputs, smooth) & moving
     edges = positions(smooth & active[program.consumer])
-    return active, edges, _partials(program, recording, edges)
+    return active, edges, _partials(program, growing, edges)
 
 
-def _or_zero(recording: Recording, found: Ints) -> Ints:
-    return np.where(found < 0, recording.constant(0.0), found).astype(np.int32)
+def _or_zero(growing: Growing, found: Ints) -> Ints:
+    return np.where(found < 0, growing.constant(0.0), found).astype(np.int32)
 
 
 def _sums(
-    recording: Recording, n: int, target: Ints, source: Ints, factor: Ints, given: Sequence[int]
+    growing: Growing, n: int, target: Ints, source: Ints, factor: Ints, given: Sequence[int]
 ) -> Ints:
     """Write a `carry_dot` of what was written for the sources with the factors, for each target.
 
@@ -196,9 +196,9 @@ def _sums(
     """
     starts = np.flatnonzero(np.diff(target, prepend=-1) != 0)
     terms = np.diff(starts, append=len(target)).astype(np.int32)
-    bias = recording.constant(-0.0)  # x + -0.0 is x for every x, also for 0.0 and -0.0
+    bias = growing.constant(-0.0)  # x + -0.0 is x for every x, also for 0.0 and -0.0
     where = np.full(n + len(given), -1, np.int32)
-    where[target[starts]] = recording.size + np.arange(len(starts), dtype=np.int32)
+    where[target[starts]] = growing.size + np.arange(len(starts), dtype=np.int32)
     where[n:] = given
     counts = 2 * terms + 1
     first = offsets(counts)
@@ -206,7 +206,7 @@ def _sums(
     at = first[:-1].repeat(terms) + np.arange(len(target)) - starts.repeat(terms)
     operands[at] = where[source]
     operands[at + terms.repeat(terms)] = factor
-    recording.extend(np.full(len(starts), CARRY_DOT, np.int16), counts, operands)
+    growing.extend(np.full(len(starts), CARRY_DOT, np.int16), counts, operands)
     return where[:n]
 
 
@@ -221,9 +221,9 @@ def _smooth(program: Instructions) -> Bools:
     return found
 
 
-def _partials(program: Instructions, recording: Recording, edges: Ints) -> Ints:
+def _partials(program: Instructions, growing: Growing, edges: Ints) -> Ints:
     """Write ∂consumer/∂operand for these entries of ``program.operand``."""
-    reading = ArrayReading(_arithmetic(recording))
+    reading = ArrayReading(_arithmetic(growing))
     result = np.full(len(program.operand), -1, np.int32)
     wanted = np.zeros(len(program.operand), bool)
     wanted[edges] = True
@@ -236,14 +236,14 @@ def _partials(program: Instructions, recording: Recording, edges: Ints) -> Ints:
         rows = program.operands_of(which)
         count = rows.shape[1]
         columns = columns_of(op, count)
-        operands = [Slots(recording, rows[:, span]) for span in columns]
+        operands = [Written(growing, rows[:, span]) for span in columns]
         length = [float(columns[0].stop)] * op.is_nary  # of its sequences, which come first
-        point = [*operands, Slots(recording, which[:, None]), *length]
+        point = [*operands, Written(growing, which[:, None]), *length]
         at = program.first[which][:, None] + np.arange(count)
         for rule, span in zip(reading.partials(op), columns, strict=True):
             if wanted[at[:, span]].any():
                 d = rule(*point)
-                ids = d.ids if isinstance(d, Slots) else recording.constant(float(d))
+                ids = d.ids if isinstance(d, Written) else growing.constant(float(d))
                 result[at[:, span]] = np.broadcast_to(ids, at[:, span].shape)
     return result[edges]
 
@@ -252,20 +252,20 @@ def _partials(program: Instructions, recording: Recording, edges: Ints) -> Ints:
 
 
 def _writes(name: str, turned: bool = False) -> Callable[..., Any]:
-    def method(self: Slots, *others: Any) -> Slots:
+    def method(self: Written, *others: Any) -> Written:
         operands = (*others, self) if turned else (self, *others)
-        return _emit(self.recording, name, *operands)
+        return _emit(self.growing, name, *operands)
 
     return method
 
 
-class Slots:
-    """An array of instructions, with the operators of the table; each writes as many again."""
+class Written:
+    """An array of instructions, with the table's operators, each of which writes as many again."""
 
     __array_ufunc__ = None  # NumPy leaves the operators to this class
 
-    def __init__(self, recording: Recording, ids: Any) -> None:
-        self.recording = recording
+    def __init__(self, growing: Growing, ids: Any) -> None:
+        self.growing = growing
         self.ids: Ints = np.asarray(ids, np.int32)
 
     __add__, __radd__ = _writes("+"), _writes("+", turned=True)
@@ -275,33 +275,25 @@ class Slots:
     __neg__, __abs__ = _writes("neg"), _writes("abs")
 
 
-def _emit(recording: Recording, name: str, *operands: Any) -> Slots:
-    """An operation of the table on `Slots` and numbers, elementwise."""
-    ids = [x.ids if isinstance(x, Slots) else recording.constant(float(x)) for x in operands]
+def _emit(growing: Growing, name: str, *operands: Any) -> Written:
+    """An operation of the table on `Written` and numbers, elementwise."""
+    ids = [x.ids if isinstance(x, Written) else growing.constant(float(x)) for x in operands]
     grid = np.broadcast_arrays(*ids)
     rows = np.stack([x.ravel() for x in grid], axis=1)
     n, k = rows.shape
-    written = recording.extend(np.full(n, CODES[name]), np.full(n, k), rows.ravel())
-    return Slots(recording, written.reshape(grid[0].shape))
+    written = growing.extend(np.full(n, CODES[name]), np.full(n, k), rows.ravel())
+    return Written(growing, written.reshape(grid[0].shape))
 
 
-def _arithmetic(recording: Recording) -> dict[str, Any]:
+def _arithmetic(growing: Growing) -> dict[str, Any]:
     """What `ArrayReading` needs to write instructions by the table's expressions."""
     named: dict[str, Any] = {
-        op.name: partial(_emit, recording, op.name)
-        for op in TABLE
-        if op.operands and not op.is_nary
+        op.name: partial(_emit, growing, op.name) for op in TABLE if op.operands and not op.is_nary
     }
-
-    def equal(a: Any, b: Any) -> Any:
-        return named["<="](a, b) * named["<="](b, a)
-
     return named | {
         "pow": named["**"],
         "less": named["<"],
         "less_equal": named["<="],
-        "equal": equal,
-        "unequal": lambda a, b: 1.0 - equal(a, b),
         "both": named["*"],
         "either": named["maximum"],
     }

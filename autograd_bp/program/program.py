@@ -258,9 +258,9 @@ class Program(Function):
         >>> print(program.explain().splitlines()[0].split("   ")[0])
         Z1 = X·W1ᵀ + b1
         """
-        from autograd_bp.program.recover import explain
+        from autograd_bp.program.recover import formulas
 
-        return explain(self.frozen())
+        return formulas(self.frozen())
 
     # --- elsewhere --------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ cdef int SHIFT, BITS, CODE, CUSTOM
 cdef long long KEPT
 cdef list _TWO
 
-cdef class Recording:
+cdef class Growing:
     cdef public int size
     cdef public short[::1] code
     cdef public int[::1] first, operand
@@ -26,23 +26,23 @@ cdef class Recording:
     @cython.locals(i=cython.int)
     cpdef int append(self, int code, int count, double number) except -2
 
-@cython.locals(recording=Recording, node=Value, captured=list, order=list, given=list, ends=list, nodes=list, marked=tuple)
+@cython.locals(growing=Growing, node=Value, captured=list, order=list, given=list, ends=list, nodes=list, marked=tuple)
 cpdef record(inputs, outputs, trace=*)
 
-cdef int _marked(Recording recording, Value node) except -2
+cdef int _marked(Growing growing, Value node) except -2
 cdef bint _is_of(trace, Value node) except -2
-cdef int _mark(Recording recording, Value node, long long mark) except -2
+cdef int _mark(Growing growing, Value node, long long mark) except -2
 @cython.locals(p=Value, count=cython.int, operands=tuple)
-cdef _append(Recording recording, Value node, dict labels)
-cdef _capture_operands(Recording recording, Value node, trace, list captured, dict labels)
-cdef _capture(Recording recording, Value node, trace, list captured, dict labels)
-cdef int _keep_label(Recording recording, Value node, dict labels) except -2
+cdef _append(Growing growing, Value node, dict labels)
+cdef _capture_operands(Growing growing, Value node, trace, list captured, dict labels)
+cdef _capture(Growing growing, Value node, trace, list captured, dict labels)
+cdef int _keep_label(Growing growing, Value node, dict labels) except -2
 
 @cython.locals(p=Value)
-cdef bint _any_marked(Recording recording, tuple operands) except -2
+cdef bint _any_marked(Growing growing, tuple operands) except -2
 
-cdef int _index(Recording recording, x) except -2
-cdef int _index_of(Recording recording, Value node, double number) except -2
+cdef int _index(Growing growing, x) except -2
+cdef int _index_of(Growing growing, Value node, double number) except -2
 
 @cython.locals(i=cython.Py_ssize_t, e=cython.Py_ssize_t)
 cdef _mark_descendants(const int[::1] first, const int[::1] operand, const signed char[::1] keep, signed char[::1] mark)

@@ -28,7 +28,7 @@ if cython.compiled:
     from cython.cimports.autograd_bp.value import PyGC_Disable, PyGC_Enable
 
 __all__ = [
-    "INPUT", "NUMBER", "Recording", "ancestors", "descendants", "levels", "needed", "record",
+    "INPUT", "NUMBER", "Growing", "ancestors", "descendants", "levels", "needed", "record",
 ]  # fmt: skip
 
 # A node's code stands in the lowest bits; far above them, while compiled code records a graph, a
@@ -43,11 +43,11 @@ NUMBER = 0  # the codes of instructions that compute nothing: numbers,
 INPUT = -1  # and inputs, until they are finished
 
 
-class Recording:
+class Growing:
     """Instructions, growing; `Instructions` says what the arrays hold.
 
     They begin with those of ``start``. The arrays have room for more than the ``size``
-    instructions that are recorded so far.
+    instructions that are there so far.
     """
 
     def __init__(self, start: Instructions | None = None) -> None:
@@ -148,7 +148,7 @@ def record(
 
     Raises TypeError for an operation that is no row of the table.
     """
-    recording = Recording()
+    growing = Growing()
     labels: dict[int, str] = {}
     captured: list[Value] = []
     given = list(inputs)
@@ -159,36 +159,36 @@ def record(
     marked = (order, given, captured)
     try:
         for node in given:
-            _mark(recording, node, recording.input() + 1)
-            _keep_label(recording, node, labels)
+            _mark(growing, node, growing.input() + 1)
+            _keep_label(growing, node, labels)
         for node in order:  # without a trace all; else what was there before it
-            if not _marked(recording, node) and node._code & CODE and not _is_of(trace, node):
-                _append(recording, node, labels)
+            if not _marked(growing, node) and node._code & CODE and not _is_of(trace, node):
+                _append(growing, node, labels)
         if trace is not None:
             for node in order:
-                if not _marked(recording, node) and node._code & CODE and _is_of(trace, node):
-                    _capture_operands(recording, node, trace, captured, labels)
-                    _append(recording, node, labels)
+                if not _marked(growing, node) and node._code & CODE and _is_of(trace, node):
+                    _capture_operands(growing, node, trace, captured, labels)
+                    _append(growing, node, labels)
             for y in ends:
                 if isinstance(y, Value):
-                    _capture(recording, y, trace, captured, labels)
-        found = [_index(recording, y) for y in ends]
-        entries = [_index_of(recording, node, 0.0) for node in [*captured, *given]]
+                    _capture(growing, y, trace, captured, labels)
+        found = [_index(growing, y) for y in ends]
+        entries = [_index_of(growing, node, 0.0) for node in [*captured, *given]]
     finally:
         for nodes in marked:
             for node in nodes:
-                _mark(recording, node, 0)
+                _mark(growing, node, 0)
         if cython.compiled and was_collecting:
             PyGC_Enable()
-    return recording.instructions(entries, found, labels), captured
+    return growing.instructions(entries, found, labels), captured
 
 
-def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
+def _append(growing: Growing, node: Value, labels: dict[int, str]) -> None:
     """Make a node the next instruction, if an operand is one already."""
     count = 0
     if node._details is not None and node._details.operands:
         operands: tuple[Any, ...] = node.operands
-        if not _any_marked(recording, operands):
+        if not _any_marked(growing, operands):
             return
         if node._code & CODE == CUSTOM:
             raise TypeError(
@@ -197,91 +197,91 @@ def _append(recording: Recording, node: Value, labels: dict[int, str]) -> None:
                 "call it within the traced function"
             )
         for x in operands:
-            recording.put(count, _index(recording, x))
+            growing.put(count, _index(growing, x))
             count += 1
     else:
         p = node._a
-        if not (p is not None and _marked(recording, p)):
+        if not (p is not None and _marked(growing, p)):
             p = node._b
-            if not (p is not None and _marked(recording, p)):
+            if not (p is not None and _marked(growing, p)):
                 return
-        recording.put(0, _index_of(recording, node._a, node._da))
+        growing.put(0, _index_of(growing, node._a, node._da))
         count = 1
         if _TWO[node._code & CODE]:
-            recording.put(1, _index_of(recording, node._b, node._db))
+            growing.put(1, _index_of(growing, node._b, node._db))
             count = 2
-    _mark(recording, node, recording.append(node._code & CODE, count, 0.0) + 1)
-    _keep_label(recording, node, labels)
+    _mark(growing, node, growing.append(node._code & CODE, count, 0.0) + 1)
+    _keep_label(growing, node, labels)
 
 
 def _capture_operands(
-    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
+    growing: Growing, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
 ) -> None:
     """Make the operands that the traced function did not make inputs."""
     if node._a is not None:
-        _capture(recording, node._a, trace, captured, labels)
+        _capture(growing, node._a, trace, captured, labels)
     if node._b is not None:
-        _capture(recording, node._b, trace, captured, labels)
+        _capture(growing, node._b, trace, captured, labels)
     if node._details is not None:
         for x in node._details.operands + node._details.others:
             if isinstance(x, Value):
-                _capture(recording, x, trace, captured, labels)
+                _capture(growing, x, trace, captured, labels)
 
 
 def _capture(
-    recording: Recording, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
+    growing: Growing, node: Value, trace: Trace, captured: list[Value], labels: dict[int, str]
 ) -> None:
     """Make a node an input, if it is none yet and from outside of the trace."""
-    if not _marked(recording, node) and not _is_of(trace, node) and id(node) not in trace.constants:
+    if not _marked(growing, node) and not _is_of(trace, node) and id(node) not in trace.constants:
         captured.append(node)
-        _mark(recording, node, recording.input() + 1)
-        _keep_label(recording, node, labels)
+        _mark(growing, node, growing.input() + 1)
+        _keep_label(growing, node, labels)
 
 
-def _marked(recording: Recording, node: Value) -> int:
-    return node._code >> SHIFT if cython.compiled else recording.marks.get(id(node), 0)
+def _marked(growing: Growing, node: Value) -> int:
+    return node._code >> SHIFT if cython.compiled else growing.marks.get(id(node), 0)
 
 
 def _is_of(trace: Trace | None, node: Value) -> bool:
     return trace is not None and (node._code & KEPT) >> BITS == trace.number
 
 
-def _mark(recording: Recording, node: Value, mark: int) -> None:
+def _mark(growing: Growing, node: Value, mark: int) -> None:
     if cython.compiled:
         node._code = node._code & KEPT | mark << SHIFT
     else:
-        recording.marks[id(node)] = mark
+        growing.marks[id(node)] = mark
 
 
-def _keep_label(recording: Recording, node: Value, labels: dict[int, str]) -> None:
+def _keep_label(growing: Growing, node: Value, labels: dict[int, str]) -> None:
     if node._details is not None and node._details.label:
-        labels[_marked(recording, node) - 1] = node._details.label
+        labels[_marked(growing, node) - 1] = node._details.label
 
 
-def _any_marked(recording: Recording, operands: tuple[Any, ...]) -> bool:
+def _any_marked(growing: Growing, operands: tuple[Any, ...]) -> bool:
     """Whether an operand is recorded already, and so depends on an input."""
     for x in operands:
         if isinstance(x, Value):
             p = x
-            if _marked(recording, p):
+            if _marked(growing, p):
                 return True
     return False
 
 
-def _index(recording: Recording, x: Any) -> int:
+def _index(growing: Growing, x: Any) -> int:
     """The instruction that a node or a plain number is."""
     if isinstance(x, Value):
-        return _index_of(recording, x, 0.0)
-    return recording.constant(float(x))
+        return _index_of(growing, x, 0.0)
+    return growing.constant(float(x))
 
 
-def _index_of(recording: Recording, node: Value | None, number: float) -> int:
+def _index_of(growing: Growing, node: Value | None, number: float) -> int:
     """The instruction that a node is; without one, that of a number."""
     if node is None:
-        return recording.constant(number)
-    if _marked(recording, node):
-        return _marked(recording, node) - 1
-    return recording.constant(node._data)
+        return growing.constant(number)
+    if _marked(growing, node):
+        return _marked(growing, node) - 1
+    return growing.constant(node._data)
 
 
 # --- walks ----------------------------------------------------------------------------------------

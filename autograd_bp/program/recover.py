@@ -20,7 +20,7 @@ from autograd_bp.program.derive import gradient
 from autograd_bp.program.plan import COPY, LAYER, OUTER, Plan, weights_in
 from autograd_bp.program.signature import Function
 
-__all__ = ["explain"]
+__all__ = ["formulas"]
 
 MULTIPLY = TABLE[CODES["*"]]
 SUM, PRODUCT, ATOM = 1, 2, 3  # how tightly a formula holds together
@@ -48,7 +48,7 @@ class Weights:
     input: Block
 
 
-def explain(program: Function) -> str:
+def formulas(program: Function) -> str:
     """What `Program.explain` returns."""
     whole = gradient(program) if program.result.size == 1 else program
     sizes = [layout.size for layout in program.arguments]

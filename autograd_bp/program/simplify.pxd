@@ -2,14 +2,14 @@
 
 cimport cython
 
-from autograd_bp.program.record cimport Recording
+from autograd_bp.program.record cimport Growing
 
 cdef int ADD, SUB, MUL, DIV, POW, NEG, DOT, SUM_OF, WHERE, SQRT, CARRY, CARRY_DOT
 cdef int NUMBER, INPUT, NONE
 cdef const unsigned char[::1] IS_NARY
 
 @cython.final
-cdef class Writer(Recording):
+cdef class Writer(Growing):
     cdef public int[::1] table
 
     cpdef int add(self, int code, int a, int b=*, int c=*) except -2

@@ -27,7 +27,7 @@ import numpy as np
 
 from autograd_bp.ops import CODES, TABLE, grouped
 from autograd_bp.program.instructions import Instructions, Ints
-from autograd_bp.program.record import INPUT, NUMBER, Recording, needed
+from autograd_bp.program.record import INPUT, NUMBER, Growing, needed
 from autograd_bp.rules import IEEE
 
 try:
@@ -49,7 +49,7 @@ IS_NARY = bytes([op.is_nary for op in TABLE])
 NONE = -1  # instead of an instruction
 
 
-class Writer(Recording):
+class Writer(Growing):
     """A program that is being written simplified."""
 
     def __init__(self) -> None:
