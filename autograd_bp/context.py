@@ -121,8 +121,9 @@ _nothing = State(())
 _nothing.era = _Era()
 _state: ContextVar[State] = ContextVar("state", default=_nothing)
 
-engines: list[Callable[[], object]] = []
-"""What `value.py` puts here makes an object; while that lives, operations look at the state."""
+keepers: list[Callable[[], object]] = []
+"""`value.py` puts a function here. While an object that it makes lives, operations look at the
+state."""
 
 
 def current() -> State:
@@ -154,7 +155,7 @@ class Context:
 
     def __enter__(self) -> None:
         frame = _waiting_frame(sys._getframe(1))
-        look = [make() for make in engines] if self.changes_operations else None
+        look = [make() for make in keepers] if self.changes_operations else None
         entry = _Entry(self._begin(), frame, look)
         try:
             self._entries.append(entry)

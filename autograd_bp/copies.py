@@ -19,6 +19,7 @@ from autograd_bp.value import (
     Value,
     _plain,
     node_of,
+    peek,
     refuse_in_trace,
     topological_order,
 )
@@ -129,9 +130,8 @@ def _parts(node: Value) -> tuple[Any, tuple[Any, ...]]:
     """What makes the node again, of its operands."""
     refuse_in_trace(node, "a copy")
     op = node.op if node.op in CODES else node.rule
-    grad = node.grad.data if isinstance(node.grad, Value) else node.grad
     parts = op, node.operands, node.data, node.local_grads, node.label, node.scope
-    return _again, (grad, *parts)
+    return _again, (peek(node.grad), *parts)
 
 
 def _reduced(node: Value) -> tuple[Any, ...]:

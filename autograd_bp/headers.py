@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograd_bp.languages import IN_C, C, calls, row_function
+from autograd_bp.languages import IN_C, C, accumulated, calls, row_function
 from autograd_bp.ops import CODES, EDITION, TABLE, Op
 
 __all__ = ["engine_rows", "kernel_codes", "kernel_rows", "write_headers"]
@@ -73,7 +73,6 @@ def engine_rows() -> str:
 
 def _engine_case(code: int, op: Op, functions: Mapping[str, str]) -> str:
     names = dict(zip(op.operands, "ab", strict=False))
-
     c = C(functions, names)
     lines = [f"    case {code}:"]
     if op.domain:
@@ -166,8 +165,7 @@ def _nary_case(code: int, op: Op, functions: Mapping[str, str]) -> str:
     value = c.text(op.value)
     lines = [f"    case {code}: {{"]
     for name, kind, element in c.loops:
-        begin = "0.0" if kind == "sum" else "-INFINITY"
-        update = f"{name}[l] + e" if kind == "sum" else f"e > {name}[l] || e != e ? e : {name}[l]"
+        begin, update = accumulated(kind, f"{name}[l]")
         elements = " ".join(
             f"const double *restrict x{j} = p[{j} * k + i];" for j in range(len(stride))
         )

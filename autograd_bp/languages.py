@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from autograd_bp.ops import CODES, CONSTANTS, TABLE, Op
 
-__all__ = ["IN_C", "C", "JavaScript", "Language", "calls", "literal", "operations", "row_function"]
+__all__ = [
+    "IN_C", "C", "JavaScript", "Language", "accumulated", "calls", "literal", "operations",
+    "row_function",
+]  # fmt: skip
 
 
 class Language:
@@ -141,6 +144,13 @@ class C(Language):
                 return name + self._at
         self.loops.append((f"t{len(self.loops)}", kind, element))
         return self.loops[-1][0] + self._at
+
+
+def accumulated(kind: str, total: str) -> tuple[str, str]:
+    """What a reduction's total begins with, and what it is after one more element e."""
+    if kind == "sum":
+        return "0.0", f"{total} + e"
+    return "-INFINITY", f"e > {total} || e != e ? e : {total}"
 
 
 def row_function(op: Op, functions: Mapping[str, str], kind: str, real: str = "double") -> str:

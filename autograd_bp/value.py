@@ -1467,15 +1467,15 @@ if not cython.compiled:
             forget(id(self))
 
 
-def _looked_at() -> Value:
-    """What has operations look at contexts, and traces, for as long as it lives."""
+def _keeper() -> Value:
+    """An object that keeps ``_contexts`` from 0 for as long as it lives: a node of no trace."""
     node: Value = Value.__new__(Value)
     node._code = 0
     _mark_traced(node, 1)
     return node
 
 
-context.engines.append(_looked_at)
+context.keepers.append(_keeper)
 
 
 def traced_input(number: float, label: str = "") -> Value:

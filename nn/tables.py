@@ -241,7 +241,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     model = load(path)
     try:
         kept = json.loads(read_metadata(path)["network"])
-        network = Network(model, **{name: kept[name] for name in _KEPT})
+        network = Network(model, **{name: kept[name] for name in _KEPT})  # type: ignore[arg-type]
         _check(network)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(

@@ -90,8 +90,8 @@ def fit(
 
     Raises FloatingPointError when a loss or a gradient is infinite or NaN, with the model as
     it was before that batch; ValueError or TypeError for data that do not fit; RuntimeError
-    within `no_grad`, where nothing can be learnt. Warns where the
-    last layer's sigmoid or tanh keeps an `MLP` from what the loss asks for.
+    within `no_grad`, where nothing can be learnt. Warns where the last layer's sigmoid or tanh
+    keeps an `MLP` from what the loss asks for.
     """
     from tqdm.auto import tqdm  # here, since all else of nn does without
 

@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from autograd_bp.pictures.notation import in_one_line, names, set_off
 from autograd_bp.tape import Tape
-from autograd_bp.value import Value, topological_order
+from autograd_bp.value import Value, peek, topological_order
 
 __all__ = ["Explanation", "Term", "explain"]
 
@@ -131,7 +131,7 @@ class Explanation:
         self.paths = paths
         self.total = total
         self.terms = terms
-        self.grad = float(node.grad.data if isinstance(node.grad, Value) else node.grad)
+        self.grad = peek(node.grad)
         self._names = names
 
     def __str__(self) -> str:

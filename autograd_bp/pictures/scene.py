@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from autograd_bp.ops import CODES, TABLE, grouped
 from autograd_bp.pictures.notation import is_arithmetic
-from autograd_bp.value import Value
+from autograd_bp.value import Value, peek
 
 __all__ = ["ROLES", "Scene", "Scope"]
 
@@ -44,7 +44,7 @@ class Scene:
     ) -> None:
         self.nodes = list(nodes)
         self.labels = _by_node(nodes, (x.label for x in nodes) if labels is None else labels)
-        self.grads = _by_node(nodes, map(_grad, nodes) if grads is None else grads)
+        self.grads = _by_node(nodes, (peek(x.grad) for x in nodes) if grads is None else grads)
         self.roles = _roles(self.nodes, parameters)
         self.homes = _homes(self.nodes, self.roles)
         self.reading = _reading_order(self.nodes)
@@ -130,10 +130,6 @@ class Scene:
 
 def _by_node(nodes: Iterable[Value], given: Iterable[T]) -> dict[Value, T]:
     return dict(zip(nodes, given, strict=True))
-
-
-def _grad(node: Value) -> float:
-    return float(node.grad.data if isinstance(node.grad, Value) else node.grad)
 
 
 def _reading_order(nodes: list[Value]) -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.files import write_whole
-from autograd_bp.languages import IN_C, C, calls, literal, row_function
+from autograd_bp.languages import IN_C, C, accumulated, calls, literal, row_function
 from autograd_bp.ops import CODES, TABLE, Op
 from autograd_bp.program.c_names import free_name, is_reserved
 from autograd_bp.program.derive import gradient
@@ -63,7 +63,7 @@ def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: s
     ]
     places = [f"argument_{k}__" for k in range(len(program.arguments))]
     parts = [
-        _Function(function, p, plan, places, results, real)
+        _CFunction(function, p, plan, places, results, real)
         for (function, p, results), plan in zip(functions, plans, strict=True)
     ]
     codes = {step.operation for plan in plans for step in plan.in_slots} - {PRODUCT}
@@ -114,7 +114,7 @@ def _comment(text: str) -> str:
     return printable(text).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
 
 
-def _header(name: str, parts: list[_Function], program: Function, names: list[str]) -> str:
+def _header(name: str, parts: list[_CFunction], program: Function, names: list[str]) -> str:
     guard = f"{name.upper()}_H"
     sizes = "\n".join(
         f"   {n}: {layout.size}" + (f", for {_comment(layout.name)}" if n != layout.name else "")
@@ -138,7 +138,7 @@ def _header(name: str, parts: list[_Function], program: Function, names: list[st
     return "\n".join(lines)
 
 
-class _Function:
+class _CFunction:
     """One C function: the arguments in, the results out."""
 
     def __init__(
@@ -233,8 +233,7 @@ class _Function:
         value = c.text(op.value)
         yield f"    for (int i = 0; i < {n}; i++) {{ /* {op.notation} */"
         for name, kind, element in c.loops:
-            begin = "0.0" if kind == "sum" else "-INFINITY"
-            more = f"{name} + e" if kind == "sum" else f"e > {name} || e != e ? e : {name}"
+            begin, more = accumulated(kind, name)
             yield f"        real {name} = {begin};"
             yield (
                 f"        for (int j = 0; j < {k}; j++) {{ real e = {element}; {name} = {more}; }}"

@@ -7,7 +7,7 @@ the kernel has one loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,38 +18,37 @@ from autograd_bp.program.plan import COPY, LAYER, OUTER, PRODUCT, Plan, weights_
 from autograd_bp.reading import ArrayReading
 from autograd_bp.rules import IEEE
 
-__all__ = ["carrying", "evaluate", "run_rows", "run_slots"]
+__all__ = ["array_functions", "carrying", "evaluate", "run_rows", "run_slots"]
+
+
+def array_functions(module: Any) -> dict[str, Any]:
+    """What the table's expressions call, of NumPy's functions, or of JAX's by the same names."""
+    same = (
+        "abs", "cos", "cosh", "equal", "exp", "expm1", "hypot", "less", "less_equal", "log",
+        "log10", "log1p", "log2", "sin", "sinh", "sqrt", "tan", "tanh", "where",
+    )  # fmt: skip
+    others = {
+        "acos": "arccos", "asin": "arcsin", "atan": "arctan", "atan2": "arctan2", "pow": "power",
+        "unequal": "not_equal", "both": "logical_and", "either": "logical_or",
+    }  # fmt: skip
+    found = {
+        ours: getattr(module, theirs) for ours, theirs in ({x: x for x in same} | others).items()
+    }
+    return found | {
+        name: partial(getattr(module, name), axis=1, keepdims=True) for name in ("sum", "max")
+    }
 
 
 @cache
 def _reading() -> ArrayReading:
     """The table in NumPy: its own functions where it has them, else Python's one by one."""
-    inverse = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
-    names = "exp expm1 log log1p log2 log10 sqrt hypot sin cos tan sinh cosh tanh"
-    ours = {name: getattr(np, name) for name in names.split()}
-    ours |= {name: getattr(np, theirs) for name, theirs in inverse.items()}
+    ours = array_functions(np)
     one_by_one = {
         op.name: np.vectorize(IEEE.value(op), otypes=[float])
         for op in TABLE
         if op.is_primitive and op.name not in ours
     }
-    return ArrayReading(
-        ours
-        | one_by_one
-        | {
-            "abs": np.abs,
-            "pow": np.power,
-            "where": np.where,
-            "less": np.less,
-            "less_equal": np.less_equal,
-            "equal": np.equal,
-            "unequal": np.not_equal,
-            "both": np.logical_and,
-            "either": np.logical_or,
-            "sum": lambda x: np.sum(x, axis=1, keepdims=True),
-            "max": lambda x: np.max(x, axis=1, keepdims=True),
-        }
-    )
+    return ArrayReading(ours | one_by_one)
 
 
 def evaluate(value: Callable[[Op], Callable[..., Any]], code: int, operands: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bp.ops import TABLE, Op
-from autograd_bp.program.lanes import evaluate
+from autograd_bp.program.lanes import array_functions, evaluate
 from autograd_bp.program.plan import PRODUCT, Plan
 from autograd_bp.program.signature import Function, Layout
 from autograd_bp.reading import ArrayReading
@@ -257,25 +257,11 @@ def _arithmetic() -> dict[str, Any]:
     import jax.numpy as jnp
     from jax.scipy import special
 
-    names = (
-        "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "hypot", "sin", "cos", "tan",
-        "sinh", "cosh", "tanh", "where", "less", "less_equal", "equal", "abs",
-    )  # fmt: skip
-    return {name: getattr(jnp, name) for name in names} | {
-        "asin": jnp.arcsin,
-        "acos": jnp.arccos,
-        "atan": jnp.arctan,
-        "atan2": jnp.arctan2,
-        "pow": jnp.power,
+    return array_functions(jnp) | {
         "erf": special.erf,
         "erfc": special.erfc,
         "lgamma": special.gammaln,
         "polygamma": _polygamma,
-        "unequal": jnp.not_equal,
-        "both": jnp.logical_and,
-        "either": jnp.logical_or,
-        "sum": lambda x: jnp.sum(x, axis=1, keepdims=True),
-        "max": lambda x: jnp.max(x, axis=1, keepdims=True),
     }
 
 
