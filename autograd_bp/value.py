@@ -126,7 +126,8 @@ class _Details:
     """What most nodes do without: a label, a scope, operands beyond two."""
 
     __slots__ = (
-        "grad_node", "has", "hooks", "label", "operands", "others", "partials", "rule", "scope",
+        "grad_node", "has", "hooks", "label", "operands", "others", "partials", "passes", "rule",
+        "scope",
     )  # fmt: skip
 
     label: str
@@ -138,6 +139,7 @@ class _Details:
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
+    passes: Any  # of a leaf: see `go_together`
 
     def __dealloc__(self) -> None:
         PyMem_Free(self.partials)
@@ -334,8 +336,8 @@ class Value:
         signal handlers: gradients of a leaf that several graphs share are summed correctly.
 
         With ``create_graph`` the gradients are Values, to be differentiated again. As in
-        PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
-        `autograd_bp.gradients` has no such effect.
+        PyTorch, a leaf and its gradient then keep each other alive, and the graph with them,
+        until `zero_grad` of one of its leaves; `autograd_bp.gradients` has no such effect.
 
         >>> x = Value(3.0)
         >>> y = x * x
@@ -433,8 +435,7 @@ class Value:
             _details_of(self).grad_node = grad
         else:
             self._grad = _number(grad, "grad")
-            if self._details is not None:
-                self._details.grad_node = None
+            _let_go(self)
 
     @property
     def label(self) -> str:
@@ -1078,7 +1079,7 @@ def _new_details(n: cython.Py_ssize_t) -> _Details:
     details: _Details = _Details.__new__(_Details)
     details.label = details.scope = ""
     details.operands = details.others = ()
-    details.rule = details.hooks = details.grad_node = None
+    details.rule = details.hooks = details.grad_node = details.passes = None
     details.has = 0
     if n or not cython.compiled:
         details.partials = _doubles(n)
@@ -1223,6 +1224,8 @@ def _pass_aside(root: Value, start: float, order: list[Value], care: cython.bint
         numbers = chain(repeat(None, len(details)), grads, totals)
         deque(map(setattr, chain(details, nodes, leaves), names, numbers), 0)
     del old
+    for node in leaves if care else ():
+        _let_go(node)
     return None
 
 
@@ -1272,6 +1275,9 @@ def topological_order(roots: Value | Iterable[Value]) -> list[Value]:
 def zero_grad(values: Iterable[Value]) -> None:
     """Set ``grad`` of each to 0, as before the first pass.
 
+    Where a pass with ``create_graph`` gave a leaf its gradient, the gradients that are graphs of
+    the nodes between become numbers.
+
     >>> x = Value(3.0)
     >>> (x * x).backward()
     >>> zero_grad([x])
@@ -1281,8 +1287,36 @@ def zero_grad(values: Iterable[Value]) -> None:
     node: Value
     for node in _nodes(values, "values"):
         node._grad = 0.0
-        if node._details is not None:
-            node._details.grad_node = None
+        _let_go(node)
+
+
+def go_together(leaves: Iterable[Value], nodes: list[Value]) -> None:
+    """Have the gradients of nodes, which are graphs, go when that of one of the leaves does.
+
+    A gradient as a graph may hold the node whose gradient it is. Such nodes would keep themselves
+    alive, and nobody zeroes the gradients of nodes that are no leaves.
+    """
+    leaf: Value
+    for leaf in leaves:
+        details: _Details = _details_of(leaf)
+        details.passes = (nodes, details.passes)
+
+
+@cython.cfunc
+def _let_go(leaf: Value) -> object:
+    """Forget a gradient that is a graph, and those of the nodes between that came with it."""
+    node: Value
+    details: _Details | None = leaf._details
+    if details is None:
+        return None
+    passes, details.passes, details.grad_node = details.passes, None, None
+    while passes is not None:
+        nodes, passes = passes
+        for node in nodes[:]:
+            if node._details is not None:
+                node._details.grad_node = None
+        nodes.clear()  # other leaves have this list, too
+    return None
 
 
 def _nodes(x: Any, name: str) -> list[Value]:
