@@ -164,13 +164,6 @@ def _node(
     return node
 
 
-@cython.inline
-@cython.cfunc
-def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
-    """The result of an operation on one operand."""
-    return _node(code, x, None, data, dx, 0.0)
-
-
 # --- sorting the graph ---------------------------------------------------------------------------
 #
 # No lock is held here or in a pass, for none could be waited for in a hook or a signal handler,
@@ -296,9 +289,7 @@ class Value:
 
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
-    # The operation's position in the table, 0 for a leaf. Above it the number of a trace, and
-    # marks while compiled code sorts a graph: fewer fields in every node.
-    _code: cython.longlong
+    _code: cython.longlong  # and above it a trace's number and marks: fewer fields in every node
     _data: float
     _grad: float
     # The operands, with ∂self/∂operand. Where an operand is a plain number its link is None
@@ -639,7 +630,7 @@ class Value:
         return _binary(POW, other, self)
 
     def __neg__(self) -> Value:
-        return _node_of_one(NEG, self, -self._data, -1.0)
+        return _node(NEG, self, None, -self._data, -1.0, 0.0)
 
     def __pos__(self) -> Value:
         return self
@@ -731,8 +722,8 @@ class Value:
     def relu(self) -> Value:
         """max(0, x); the derivative at 0 is 0."""
         if self._data <= 0.0:
-            return _node_of_one(RELU, self, 0.0, 0.0)
-        return _node_of_one(RELU, self, self._data, 1.0)
+            return _node(RELU, self, None, 0.0, 0.0, 0.0)
+        return _node(RELU, self, None, self._data, 1.0, 0.0)
 
     def gelu(self) -> Value:
         """x·Φ(x) with the exact normal distribution function."""
@@ -797,32 +788,16 @@ class Value:
     # --- as Python sees it -----------------------------------------------------------------------
 
     def __lt__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<", self, other)
-        return self._data < _data(other, "other")
+        return _compared(self, other, True)
 
     def __le__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<=", self, other)
-        return self._data <= _data(other, "other")
+        return _compared(self, other, False)
 
     def __gt__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<", other, self)
-        return self._data > _data(other, "other")
+        return _compared(other, self, True)
 
     def __ge__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<=", other, self)
-        return self._data >= _data(other, "other")
+        return _compared(other, self, False)
 
     # Identity, but 1.0 or 0.0 by the numbers while a function is traced.
 
@@ -939,9 +914,9 @@ def _unary(name: str, x: Value) -> Value:
     if _rows_in_c:
         row = row_in_c(code, 1, x._data, 0.0)
         if row.known:
-            return _node_of_one(code, x, row.y, row.da)
+            return _node(code, x, None, row.y, row.da, 0.0)
     y, dx = _rule(code, 1, (x._data,), (x,))
-    return _node_of_one(code, x, y, dx)
+    return _node(code, x, None, y, dx, 0.0)
 
 
 @cython.cfunc
@@ -963,6 +938,18 @@ def _binary(code: cython.short, a: Any, b: Any) -> Value:
     else:
         y, p, q = _rule(code, mask, (p, q), (a, b))
     return _node(code, x, z, y, p, q)
+
+
+@cython.cfunc
+def _compared(a: Any, b: Any, strictly: cython.bint) -> Any:
+    """Whether a < b, or a ≤ b, of which one is a node: by the numbers, in a trace a node."""
+    if not (isinstance(a, Value) or _is_real(a)) or not (isinstance(b, Value) or _is_real(b)):
+        return NotImplemented
+    if is_symbolic(a, b):
+        return apply("<" if strictly else "<=", a, b)
+    p: float = _data(a, "operand")
+    q: float = _data(b, "operand")
+    return p < q if strictly else p <= q
 
 
 def _rule(
