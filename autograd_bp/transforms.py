@@ -32,7 +32,15 @@ from autograd_bp.context import (
     recording,
 )
 from autograd_bp.tape import Tape
-from autograd_bp.trees import Flat, Tree, blocks, flatten, positions, together, without_nodes
+from autograd_bp.trees import (
+    Flat,
+    Tree,
+    argument_positions,
+    blocks,
+    flatten,
+    together,
+    without_nodes,
+)
 from autograd_bp.value import (
     Number,
     Value,
@@ -87,7 +95,7 @@ class _Call:
         argnums: int | Sequence[int],
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        chosen = positions(argnums, len(args), "positional arguments of the call")
+        chosen = argument_positions(argnums, len(args), "positional arguments of the call")
         several = (chosen,) if isinstance(chosen, int) else chosen
         flats = [flatten(args[i], f"argument {i}") for i in several]
         self.inputs_tree = flats[0] if isinstance(chosen, int) else together(flats)

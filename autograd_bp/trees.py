@@ -16,8 +16,8 @@ from autograd_bp.value import Number, Value, peek
 from autograd_bp.value import _number as _real_number
 
 __all__ = [
-    "Flat", "Tree", "blocks", "flatten", "is_array", "number", "of_reals", "positions", "together",
-    "whole", "without_nodes",
+    "Flat", "Tree", "argument_positions", "blocks", "flatten", "is_array", "number", "of_reals",
+    "together", "whole", "without_nodes",
 ]  # fmt: skip
 
 Tree: TypeAlias = Any
@@ -240,10 +240,10 @@ def whole(x: object) -> bool:
     return isinstance(x, Integral) and not isinstance(x, bool)
 
 
-def positions(argnums: Any, n: int, of: str) -> int | tuple[int, ...]:
+def argument_positions(argnums: Any, n: int, of: str) -> int | tuple[int, ...]:
     """Which of n arguments these are, counted from the first: one, or several as a tuple.
 
-    >>> positions(-1, 3, "arguments"), positions([0, -1], 3, "arguments")
+    >>> argument_positions(-1, 3, "arguments"), argument_positions([0, -1], 3, "arguments")
     (2, (0, 2))
     """
     if whole(argnums) and -n <= argnums < n:

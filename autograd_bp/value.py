@@ -360,6 +360,7 @@ class Value:
             return backward_graph(self, seed)
         start: float = seed if type(seed) is float else _number(seed, "seed")
         care: cython.bint = _leaves_need_care
+        # Leaves hand nothing on, so the order is without them, but where hooks want to see them.
         order: list[Value] = _consumers_first([self], None, care, not care)
         if not cython.compiled or (care and _have_care(order)):
             # The same, but with the sums kept aside: hooks, or anything else, may come between.
@@ -381,7 +382,7 @@ class Value:
                     node._a._grad += g * node._da
                 if node._b is not None:
                     node._b._grad += g * node._db
-                if node._details is not None:
+                if node._details is not None:  # it may have more operands
                     d = node._details
                     if d.has & ROW:
                         _hand_on(g, d, d.operands, 0)

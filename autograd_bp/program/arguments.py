@@ -16,7 +16,7 @@ import optree
 from autograd_bp.program.signature import values_in
 from autograd_bp.program.trace import parameters
 from autograd_bp.transforms import are_final
-from autograd_bp.trees import is_array, number, positions, whole, without_nodes
+from autograd_bp.trees import argument_positions, is_array, number, whole, without_nodes
 from autograd_bp.value import Number, Value
 
 __all__ = ["Given", "Same", "Static"]
@@ -131,7 +131,7 @@ class Given:
 
     def _chosen(self, argnums: int | Sequence[int]) -> int | tuple[int, ...]:
         n = sum(not part.keyword for part in self._parts)
-        return positions(argnums, n, "positional arguments of the call")
+        return argument_positions(argnums, n, "positional arguments of the call")
 
     def _position(self, i: int) -> int:
         if not self._parts[i].is_dynamic:

@@ -35,7 +35,7 @@ from autograd_bp.program.record import Growing, ancestors, descendants
 from autograd_bp.program.signature import F, Layout
 from autograd_bp.program.simplify import simplify
 from autograd_bp.reading import ArrayReading
-from autograd_bp.trees import positions as argument_positions
+from autograd_bp.trees import argument_positions
 
 __all__ = ["gradient", "hvp", "jacobian"]
 

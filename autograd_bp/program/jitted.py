@@ -14,7 +14,7 @@ from autograd_bp.program.arguments import Given, Same, Static
 from autograd_bp.program.program import MISFITS, Program
 from autograd_bp.program.trace import name_of, traced
 from autograd_bp.transforms import are_constants
-from autograd_bp.trees import positions
+from autograd_bp.trees import argument_positions
 
 __all__ = ["Jitted", "jit"]
 
@@ -104,7 +104,7 @@ class Jitted:
     ) -> tuple[float, Any] | None:
         """As that of `Program`."""
         try:
-            positions(argnums, len(args), "arguments of the call")
+            argument_positions(argnums, len(args), "arguments of the call")
             call = self._arguments(args, kwargs)
         except MISFITS:
             return None

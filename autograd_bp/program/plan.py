@@ -41,17 +41,8 @@ from autograd_bp.program.products import WORTHWHILE, Product, matrix_products
 from autograd_bp.program.record import descendants, levels, needed
 
 __all__ = [
-    "CARRYING",
-    "COPY",
-    "KEPT",
-    "LAYER",
-    "OUTER",
-    "PRODUCT",
-    "Plan",
-    "Step",
-    "bare",
-    "weights_in",
-]
+    "CARRYING", "COPY", "KEPT", "LAYER", "OUTER", "PRODUCT", "Plan", "Step", "bare", "weights_in",
+]  # fmt: skip
 
 COPY, LAYER, OUTER, PRODUCT = 200, 201, 202, 203
 CARRYING = {LAYER: 205, OUTER: 206, PRODUCT: 207}

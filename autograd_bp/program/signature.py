@@ -16,7 +16,7 @@ import optree
 
 from autograd_bp.program.instructions import Floats, Instructions, Ints
 from autograd_bp.transforms import are_constants
-from autograd_bp.trees import Flat, flatten, is_array, number, of_reals, positions
+from autograd_bp.trees import Flat, argument_positions, flatten, is_array, number, of_reals
 from autograd_bp.value import Number, Value
 
 __all__ = ["Function", "HoldsValues", "Layout", "values_in"]
@@ -328,7 +328,7 @@ class Function:
 
     def position(self, argnums: int) -> int:
         """Which argument this one is, for what takes one only."""
-        found = positions(argnums, len(self.arguments), "arguments of the program")
+        found = argument_positions(argnums, len(self.arguments), "arguments of the program")
         if not isinstance(found, int):
             raise ValueError(f"argnums must name one argument here, got {argnums!r}")
         return found
