@@ -1280,6 +1280,8 @@ def zero_grad(values: Iterable[Value]) -> None:
     """
     node: Value
     for node in _nodes(values, "values"):
+        if _contexts:
+            refuse_in_trace(node, "grad")
         node._grad = 0.0
         if node._details is not None:
             node._details.grad_node = None
