@@ -27,6 +27,7 @@ from autograd_bp.value import (
     _number,
     apply,
     consumers_first,
+    go_together,
     is_symbolic,
     node_of,
     peek,
@@ -265,6 +266,9 @@ def backward_graph(root: Value, seed: Any) -> None:
                 sums[id(node)] = old + adjoint.get(id(node), 0.0)
         grads = [as_node(sums.get(id(node), 0.0)) for node in order]
         given = set_graphs(order, grads, leaves, before)
+    bent = [x for x, d in zip(order, grads, strict=True) if not (x.is_leaf or d.is_leaf)]
+    if bent:
+        go_together(leaves, bent)
 
 
 # --- nodes and numbers ----------------------------------------------------------------------------

@@ -38,6 +38,7 @@ cdef class _Details:
     cdef object rule
     cdef list hooks
     cdef Value grad_node
+    cdef object passes
 
 cdef class Value:
     cdef long long _code

@@ -126,7 +126,8 @@ class _Details:
     """What most nodes do without: a label, a scope, operands beyond two."""
 
     __slots__ = (
-        "grad_node", "has", "hooks", "label", "operands", "others", "partials", "rule", "scope",
+        "grad_node", "has", "hooks", "label", "operands", "others", "partials", "passes", "rule",
+        "scope",
     )  # fmt: skip
 
     label: str
@@ -138,6 +139,7 @@ class _Details:
     rule: Any  # of an operation that is no row of the table, else None
     hooks: list[Callable[[Any], Any]] | None
     grad_node: Value | None  # the gradient, where it is a graph itself
+    passes: Any  # of a leaf: see `go_together`
 
     def __dealloc__(self) -> None:
         PyMem_Free(self.partials)
@@ -160,13 +162,6 @@ def _node(
     if _contexts:
         _in_context(node)
     return node
-
-
-@cython.inline
-@cython.cfunc
-def _node_of_one(code: cython.short, x: Value, data: float, dx: float) -> Value:
-    """The result of an operation on one operand."""
-    return _node(code, x, None, data, dx, 0.0)
 
 
 # --- sorting the graph ---------------------------------------------------------------------------
@@ -294,9 +289,7 @@ class Value:
 
     __slots__ = ("_a", "_b", "_code", "_da", "_data", "_db", "_details", "_grad")
 
-    # The operation's position in the table, 0 for a leaf. Above it the number of a trace, and
-    # marks while compiled code sorts a graph: fewer fields in every node.
-    _code: cython.longlong
+    _code: cython.longlong  # and above it a trace's number and marks: fewer fields in every node
     _data: float
     _grad: float
     # The operands, with ∂self/∂operand. Where an operand is a plain number its link is None
@@ -334,8 +327,8 @@ class Value:
         signal handlers: gradients of a leaf that several graphs share are summed correctly.
 
         With ``create_graph`` the gradients are Values, to be differentiated again. As in
-        PyTorch, a leaf and its gradient then keep each other alive until `zero_grad`;
-        `autograd_bp.gradients` has no such effect.
+        PyTorch, a leaf and its gradient then keep each other alive, and the graph with them,
+        until `zero_grad` of one of its leaves; `autograd_bp.gradients` has no such effect.
 
         >>> x = Value(3.0)
         >>> y = x * x
@@ -433,8 +426,7 @@ class Value:
             _details_of(self).grad_node = grad
         else:
             self._grad = _number(grad, "grad")
-            if self._details is not None:
-                self._details.grad_node = None
+            _let_go(self)
 
     @property
     def label(self) -> str:
@@ -638,7 +630,7 @@ class Value:
         return _binary(POW, other, self)
 
     def __neg__(self) -> Value:
-        return _node_of_one(NEG, self, -self._data, -1.0)
+        return _node(NEG, self, None, -self._data, -1.0, 0.0)
 
     def __pos__(self) -> Value:
         return self
@@ -730,8 +722,8 @@ class Value:
     def relu(self) -> Value:
         """max(0, x); the derivative at 0 is 0."""
         if self._data <= 0.0:
-            return _node_of_one(RELU, self, 0.0, 0.0)
-        return _node_of_one(RELU, self, self._data, 1.0)
+            return _node(RELU, self, None, 0.0, 0.0, 0.0)
+        return _node(RELU, self, None, self._data, 1.0, 0.0)
 
     def gelu(self) -> Value:
         """x·Φ(x) with the exact normal distribution function."""
@@ -796,32 +788,16 @@ class Value:
     # --- as Python sees it -----------------------------------------------------------------------
 
     def __lt__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<", self, other)
-        return self._data < _data(other, "other")
+        return _compared(self, other, True)
 
     def __le__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<=", self, other)
-        return self._data <= _data(other, "other")
+        return _compared(self, other, False)
 
     def __gt__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<", other, self)
-        return self._data > _data(other, "other")
+        return _compared(other, self, True)
 
     def __ge__(self, other: Number) -> Any:
-        if not isinstance(other, Value) and not _is_real(other):
-            return NotImplemented
-        if is_symbolic(self, other):
-            return apply("<=", other, self)
-        return self._data >= _data(other, "other")
+        return _compared(other, self, False)
 
     # Identity, but 1.0 or 0.0 by the numbers while a function is traced.
 
@@ -938,9 +914,9 @@ def _unary(name: str, x: Value) -> Value:
     if _rows_in_c:
         row = row_in_c(code, 1, x._data, 0.0)
         if row.known:
-            return _node_of_one(code, x, row.y, row.da)
+            return _node(code, x, None, row.y, row.da, 0.0)
     y, dx = _rule(code, 1, (x._data,), (x,))
-    return _node_of_one(code, x, y, dx)
+    return _node(code, x, None, y, dx, 0.0)
 
 
 @cython.cfunc
@@ -962,6 +938,18 @@ def _binary(code: cython.short, a: Any, b: Any) -> Value:
     else:
         y, p, q = _rule(code, mask, (p, q), (a, b))
     return _node(code, x, z, y, p, q)
+
+
+@cython.cfunc
+def _compared(a: Any, b: Any, strictly: cython.bint) -> Any:
+    """Whether a < b, or a ≤ b, of which one is a node: by the numbers, in a trace a node."""
+    if not (isinstance(a, Value) or _is_real(a)) or not (isinstance(b, Value) or _is_real(b)):
+        return NotImplemented
+    if is_symbolic(a, b):
+        return apply("<" if strictly else "<=", a, b)
+    p: float = _data(a, "operand")
+    q: float = _data(b, "operand")
+    return p < q if strictly else p <= q
 
 
 def _rule(
@@ -1078,7 +1066,7 @@ def _new_details(n: cython.Py_ssize_t) -> _Details:
     details: _Details = _Details.__new__(_Details)
     details.label = details.scope = ""
     details.operands = details.others = ()
-    details.rule = details.hooks = details.grad_node = None
+    details.rule = details.hooks = details.grad_node = details.passes = None
     details.has = 0
     if n or not cython.compiled:
         details.partials = _doubles(n)
@@ -1223,6 +1211,8 @@ def _pass_aside(root: Value, start: float, order: list[Value], care: cython.bint
         numbers = chain(repeat(None, len(details)), grads, totals)
         deque(map(setattr, chain(details, nodes, leaves), names, numbers), 0)
     del old
+    for node in leaves if care else ():
+        _let_go(node)
     return None
 
 
@@ -1272,6 +1262,9 @@ def topological_order(roots: Value | Iterable[Value]) -> list[Value]:
 def zero_grad(values: Iterable[Value]) -> None:
     """Set ``grad`` of each to 0, as before the first pass.
 
+    Where a pass with ``create_graph`` gave a leaf its gradient, the gradients that are graphs of
+    the nodes between become numbers.
+
     >>> x = Value(3.0)
     >>> (x * x).backward()
     >>> zero_grad([x])
@@ -1283,8 +1276,36 @@ def zero_grad(values: Iterable[Value]) -> None:
         if _contexts:
             refuse_in_trace(node, "grad")
         node._grad = 0.0
-        if node._details is not None:
-            node._details.grad_node = None
+        _let_go(node)
+
+
+def go_together(leaves: Iterable[Value], nodes: list[Value]) -> None:
+    """Have the gradients of nodes, which are graphs, go when that of one of the leaves does.
+
+    A gradient as a graph may hold the node whose gradient it is. Such nodes would keep themselves
+    alive, and nobody zeroes the gradients of nodes that are no leaves.
+    """
+    leaf: Value
+    for leaf in leaves:
+        details: _Details = _details_of(leaf)
+        details.passes = (nodes, details.passes)
+
+
+@cython.cfunc
+def _let_go(leaf: Value) -> object:
+    """Forget a gradient that is a graph, and those of the nodes between that came with it."""
+    node: Value
+    details: _Details | None = leaf._details
+    if details is None:
+        return None
+    passes, details.passes, details.grad_node = details.passes, None, None
+    while passes is not None:
+        nodes, passes = passes
+        for node in nodes[:]:
+            if node._details is not None:
+                node._details.grad_node = None
+        nodes.clear()  # other leaves have this list, too
+    return None
 
 
 def _nodes(x: Any, name: str) -> list[Value]:

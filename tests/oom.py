@@ -31,7 +31,6 @@ from autograd_bp import (
     norm,
     softmax,
     sum_of,
-    topological_order,
     trace,
     zero_grad,
 )
@@ -79,13 +78,11 @@ def backward():
 
 def backward_graph():
     x, y = graph()
-    nodes = topological_order(y)
     try:
         y.backward(create_graph=True)
         return [v.grad.data for v in x]
-    finally:  # a gradient that is a graph may hold its own node
-        for node in nodes:
-            node.grad = 0.0
+    finally:
+        zero_grad(x)
 
 
 def second_derivatives():

@@ -33,8 +33,8 @@ ELEMENTARY = [op for op in TABLE if op.operands and not op.is_nary]
 NARY = {"dot": None, "sum_of": sum_of, "mean": mean, "logsumexp": logsumexp, "norm": norm}
 
 
-def close(a, b, tolerance=1e-12):
-    np.testing.assert_allclose(a, b, rtol=tolerance, atol=1e-300)
+def close(a, b, tolerance=1e-12, absolute=1e-300):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=absolute)
 
 
 def inside(op, numbers):
@@ -76,7 +76,8 @@ def test_each_row_as_eager(op, data):
         return  # outside the domain
     program = trace(f, *arguments)
     value, grads = program.value_and_grad(*arguments, argnums=everything)
-    close(value, expected[0])
+    # Python's lgamma is not C's, and near its roots both have lost digits of terms of size 1.
+    close(value, expected[0], absolute=1e-14 if op.name == "lgamma" else 1e-300)
     close(grads, expected[1], 1e-11)
 
 
