@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -79,6 +80,10 @@ class Given:
             kinds = tuple([_kind(x) for x in leaves])
             is_dynamic = kinds.count(None) == len(kinds)
             self.leaves = [number(x, "arguments") for x in leaves] if is_dynamic else None
+        # Where nothing stands in a list but leaves, the lists need not be looked through.
+        top = [x for x in (*args, *kwargs.values()) if isinstance(x, (dict, list, tuple, deque))]
+        if spec.num_nodes - spec.num_leaves == 3 + len(top):
+            tree = [kwargs, *[x for x in top if isinstance(x, dict)]]
         self.key: Any = owner, fixed, spec, kinds, orders(tree)
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
