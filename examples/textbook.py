@@ -1,7 +1,7 @@
 """Backpropagation on one page: numbers that know where they came from, and the chain rule.
 
 Read it from the top. `autograd_bp` is the same with all operations, at any depth, and compiled;
-tests/test_textbook.py holds its numbers against those of this page.
+tests/examples/test_textbook.py holds its numbers against those of this page.
 """
 
 from __future__ import annotations

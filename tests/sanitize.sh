@@ -38,9 +38,9 @@ fi
 # goes to the terminal (--capture=sys), as a process that it stops can print nothing more.
 if [ $# = 0 ]; then
     set -- tests/test_{value,graph,nary,hooks,threads,tape,transforms,higher_order,custom,debug}.py \
-        tests/test_{fuzz,nn_programs}.py \
-        tests/test_program_{trace,simplify,kernel,products,indexing,recover}.py
+        tests/test_fuzz.py tests/networks/test_nn_programs.py \
+        tests/program/test_program_{trace,simplify,kernel,products,indexing,recover}.py
 fi
 LD_PRELOAD=$preload "$python" -m pytest -q --capture=sys -p no:cacheprovider -n "${WORKERS:-0}" "$@" \
     --deselect tests/test_debug.py::test_memory_is_what_the_process_takes `# with the sanitizer's own,` \
-    --deselect tests/test_program_kernel.py::test_what_it_works_in_is_used_again  # which it keeps
+    --deselect tests/program/test_program_kernel.py::test_what_it_works_in_is_used_again  # which it keeps

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # Each test fifty times slower than otherwise: of the suite, what the engine and the kernel are for.
 if [ $# = 0 ]; then
-    set -- tests/test_{graph,hooks,program_indexing}.py
+    set -- tests/test_{graph,hooks}.py tests/program/test_program_indexing.py
 fi
 # Python's own allocator hides what memcheck looks for.
 PYTHONMALLOC=malloc PYTHONPATH=$PWD valgrind --quiet --error-exitcode=9 --leak-check=no \

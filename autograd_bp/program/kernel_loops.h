@@ -2,7 +2,7 @@
    each, with V(name) giving every function a name of its own.
 
    The mathematical functions have no branches, so that a compiler turns the loops around them
-   into vector instructions. Each is within 4 ulp (tests/test_program_kernel.py measures it), and
+   into vector instructions. Each is within 4 ulp (tests/program/test_program_kernel.py measures it), and
    NaN and infinity go through as in the C library. */
 
 #define LANES for (int l = 0; l < n; l++)

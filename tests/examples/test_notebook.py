@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from pages import Page
 
-NOTEBOOK = Path(__file__).parents[1] / "examples" / "backpropagation.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "backpropagation.ipynb"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from scipy.optimize import rosen_der, rosen_hess, rosen_hess_prod
 
 from autograd_bp import Value, check_grads, graph_info, hessian, hvp, jacobian, value_and_grad
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Example:

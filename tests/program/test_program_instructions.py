@@ -24,7 +24,7 @@ from autograd_bp.program.instructions import FORMAT, Instructions
 from autograd_bp.program.plan import Plan
 from autograd_bp.program.simplify import collect_sums, simplify
 
-PACKAGE = Path(__file__).parent.parent / "autograd_bp"
+PACKAGE = Path(__file__).parents[2] / "autograd_bp"
 
 
 def f(w, x):

@@ -549,7 +549,7 @@ def test_a_network_of_many_weights_is_still_quick_to_show(visit, tmp_path):
 def test_the_example(tmp_path, capsys):
     import importlib.util
 
-    source = Path(__file__).parents[1] / "examples" / "training_page.py"
+    source = Path(__file__).parents[2] / "examples" / "training_page.py"
     spec = importlib.util.spec_from_file_location("training_page", source)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autograd_bp import Value
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 jax.config.update("jax_enable_x64", True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_program_trace import random_function
 
 from autograd_bp import (
     Value,
@@ -37,7 +38,6 @@ from autograd_bp import (
 )
 from autograd_bp.program import jit, trace
 from nn import MLP
-from tests.test_program_trace import random_function
 
 POINT = [0.3, -1.2, 0.7, 1.9]
 numbers = st.lists(st.floats(-2, 2), min_size=4, max_size=4)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from autograd_bp import Value
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import textbook
 

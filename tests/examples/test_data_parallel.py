@@ -16,7 +16,7 @@ from nn import MLP, Adam, cross_entropy
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("sklearn")
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 cloudpickle = pytest.importorskip("cloudpickle")
 data_parallel = pytest.importorskip("data_parallel")

@@ -24,7 +24,7 @@ from autograd_bp.pictures.draw import LIMIT, _without_font_warnings, draw, noteb
 from autograd_bp.value import apply
 from nn import MLP, mse
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
 

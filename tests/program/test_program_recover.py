@@ -9,7 +9,7 @@ from autograd_bp import logsumexp, sum_of
 from autograd_bp.program import take, trace
 from nn import MLP, cross_entropy
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def formulas(program):

@@ -131,7 +131,7 @@ def test_layers_need_no_tables(tmp_path):
 @needs_compiler
 def test_the_example(tmp_path):
     pytest.importorskip("sklearn")
-    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "digits_in_c.py"))
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "digits_in_c.py"))
     assert example["main"](tmp_path, epochs=3) >= 0.85
     assert (tmp_path / "digits_net.h").is_file()
 
