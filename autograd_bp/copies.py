@@ -3,6 +3,7 @@
 `pickle` and `copy` follow links by recursion, and a graph is deep. So the first node that they
 meet hands over its whole ancestry as a list in topological order: each node's operands are then
 in their memo before the node itself, and sharing survives, also between several roots.
+A gradient that is a graph is copied as its number, and hooks stay with the node.
 """
 
 from __future__ import annotations
@@ -84,6 +85,18 @@ def _again(grad: float, *parts: Any) -> Value:
         with recording():
             node = restore(*parts)
     node.grad = grad
+    scope = parts[5]
+    if node.scope != scope:  # but that which is open here
+        node.scope = scope
+    return node
+
+
+def _again_as(kind: type[Value], grad: float, data: float, label: str, scope: str) -> Value:
+    """The leaf of a subclass."""
+    node = kind.__new__(kind)
+    Value.__init__(node, data, label)
+    node.grad = grad
+    node.scope = scope
     return node
 
 
@@ -120,18 +133,29 @@ class _Ancestry:
 def _last(nodes: Any) -> Value:
     """The node itself; of an ancestry that was not copied, as `copy.copy` has it, its twin."""
     if isinstance(nodes, _Ancestry):
-        function, parts = _parts(nodes.node)
+        function, parts, *_ = _parts(nodes.node)
         return function(*parts)  # type: ignore[no-any-return]
     node: Value = nodes[-1]
     return node
 
 
-def _parts(node: Value) -> tuple[Any, tuple[Any, ...]]:
-    """What makes the node again, of its operands."""
+def _parts(node: Value) -> tuple[Any, ...]:
+    """What makes the node again, of its operands, as `__reduce__` says it."""
     refuse_in_trace(node, "a copy")
+    grad = peek(node.grad)
+    kind = type(node)
+    if kind is not Value:  # a leaf: operations make none
+        return _again_as, (kind, grad, node.data, node.label, node.scope), _state_of(node)
     op = node.op if node.op in CODES else node.rule
     parts = op, node.operands, node.data, node.local_grads, node.label, node.scope
-    return _again, (peek(node.grad), *parts)
+    return _again, (grad, *parts)
+
+
+def _state_of(node: Value) -> Any:
+    """What a subclass adds to a node: its dict, and its slots, as `copyreg` has them."""
+    own = set(copyreg._slotnames(type(node))) - set(copyreg._slotnames(Value))  # type: ignore[attr-defined]
+    slots = {name: getattr(node, name) for name in own if hasattr(node, name)}
+    return getattr(node, "__dict__", None), slots
 
 
 def _reduced(node: Value) -> tuple[Any, ...]:

@@ -1284,6 +1284,8 @@ def zero_grad(values: Iterable[Value]) -> None:
     """
     node: Value
     for node in _nodes(values, "values"):
+        if _contexts:
+            refuse_in_trace(node, "grad")
         node._grad = 0.0
         _let_go(node)
 

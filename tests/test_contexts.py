@@ -37,6 +37,7 @@ from autograd_bp import (
     trace,
     watch,
     where,
+    zero_grad,
 )
 from autograd_bp.context import (
     collect,
@@ -436,6 +437,7 @@ READS = {
     "np.where": lambda v: np.where(np.array([v, v], object) == 0.0, 1.0, 2.0),
     "setting grad": lambda v: setattr(v, "grad", 1.0),
     "a hook": lambda v: v.register_hook(print),
+    "zero_grad": lambda v: zero_grad([v]),
     "int": int,
     "max": lambda v: max(v, 1.0),
 }  # fmt: skip

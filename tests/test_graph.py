@@ -1,5 +1,6 @@
 """The order of nodes, and scopes."""
 
+import copy
 import pickle
 import threading
 
@@ -144,6 +145,49 @@ class Named(Value):
     pass
 
 
-def test_a_subclass_keeps_its_number_in_a_pickle():
-    twin = pickle.loads(pickle.dumps(Named(3.0, "s")))
-    assert (twin.data, twin.label) == (3.0, "s")
+class Weighted(Value):
+    __slots__ = ("weight",)
+
+    def __init__(self, data, label="", weight=1.0):
+        super().__init__(data, label)
+        self.weight = weight
+
+
+class Both(Weighted):
+    def __init__(self, data, label="", weight=1.0):
+        super().__init__(data, label, weight)
+        self.history = [weight]
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "pickle 0": lambda x: pickle.loads(pickle.dumps(x, 0)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("leaf", [Named(3.0, "s"), Weighted(3.0, "s", 7.0), Both(3.0, "s", 7.0)])
+def test_copies_of_a_subclass_are_of_it_and_have_what_it_adds(leaf, how):
+    leaf.grad = 2.0
+    twin = COPIES[how](leaf)
+    assert type(twin) is type(leaf)
+    assert twin is not leaf
+    assert (twin.data, twin.label, twin.grad) == (3.0, "s", 2.0)
+    assert getattr(twin, "weight", None) == getattr(leaf, "weight", None)
+    assert getattr(twin, "history", None) == getattr(leaf, "history", None)
+    inner = COPIES[how](leaf * leaf).operands[0]
+    assert type(inner) is type(leaf)
+    assert inner.label == "s"
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_have_the_scope_of_the_nodes_and_not_that_which_is_open(how):
+    x = Value(3.0)
+    with scope("a"):
+        y = x * x
+    with scope("b"):
+        twin, twin_of_leaf = COPIES[how](y), COPIES[how](x)
+    assert [node.scope for node in topological_order(twin)] == ["", "a"]
+    assert twin_of_leaf.scope == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from autograd_bp.program.signature import values_in
+from autograd_bp.program.signature import orders, values_in
 from autograd_bp.program.trace import parameters
 from autograd_bp.transforms import are_final
 from autograd_bp.trees import argument_positions, is_array, number, whole, without_nodes
@@ -79,7 +80,11 @@ class Given:
             kinds = tuple([_kind(x) for x in leaves])
             is_dynamic = kinds.count(None) == len(kinds)
             self.leaves = [number(x, "arguments") for x in leaves] if is_dynamic else None
-        self.key: Any = owner, fixed, spec, kinds
+        # Where nothing stands in a list but leaves, the lists need not be looked through.
+        top = [x for x in (*args, *kwargs.values()) if isinstance(x, (dict, list, tuple, deque))]
+        if spec.num_nodes - spec.num_leaves == 3 + len(top):
+            tree = [kwargs, *[x for x in top if isinstance(x, dict)]]
+        self.key: Any = owner, fixed, spec, kinds, orders(tree)
         # In f, leaves may be reached from outside as well, as the parameters of a model.
         values = values_in(self.dynamic) if by_identity else []
         self._identical = bool(values) and are_final(values)
@@ -117,7 +122,8 @@ class Given:
             rest = iter(numbers)
             built = [part.build(next(rest) if part.is_dynamic else ()) for part in parts]
             named = {p.name: x for p, x in zip(parts, built, strict=True) if p.keyword}
-            return f(*[x for p, x in zip(parts, built, strict=True) if not p.keyword], **named)
+            positional = [x for p, x in zip(parts, built, strict=True) if not p.keyword]
+            return f(*positional, **{name: named[name] for name in self._kwargs})
 
         examples = self.dynamic if self._identical else without_nodes(self.dynamic)
         return function, examples, [part.name for part in parts if part.is_dynamic]

@@ -38,6 +38,8 @@ UNSAID = re.compile(r'["\\\x00-\x1f\x7f]|\?\?[=/\'()!<>-]')
 
 def write_c(program: Function, path: str | os.PathLike[str], name: str, dtype: str) -> None:
     """What `Program.to_c` does."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {name!r}; write 'model', for instance")
     if not name.isidentifier() or not name.isascii() or is_reserved(name):
         raise ValueError(
             "name must be a name in C that is still free, in C++ and its libraries too, such as "

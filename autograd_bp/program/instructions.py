@@ -118,7 +118,13 @@ class Instructions:
                     f"which the table of this autograd-bp does not have. {AGAIN}"
                 )
         rows = np.array([known[tuple(operation)] for operation in operations], np.int16)
-        fields["code"] = rows[fields["code"]]
+        code = np.asarray(fields["code"])
+        if code.dtype.kind not in "iu" or ((code < 0) | (code >= len(rows))).any():
+            raise ValueError(
+                f"the {len(rows)} operations that this program was pickled with do not fit its "
+                f"instructions, {code.tolist()}: what holds it was damaged. {AGAIN}"
+            )
+        fields["code"] = rows[code]
         self.__init__(**fields)  # type: ignore[misc]
 
     def __len__(self) -> int:

@@ -110,7 +110,7 @@ class Jitted:
             return None
         if kwargs or self._is_new_each_time or not call.is_plain:
             return None
-        return self._program(call)._value_and_grad_of_numbers(args, kwargs, argnums)
+        return self._program(call).at_once(args, argnums)
 
     def _arguments(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], by_identity: bool = False

@@ -124,7 +124,16 @@ class Program(Function):
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], argnums: int | Sequence[int]
     ) -> tuple[float, Any] | None:
         """What `autograd_bp.value_and_grad` gives, without a graph; None where it needs one."""
-        if kwargs or not self.result.is_number or not are_final(self.captured):
+        pairs = zip(self.arguments, args, strict=False)
+        if kwargs or not all([layout.is_as_traced(arg) for layout, arg in pairs]):  # noqa: C419
+            return None
+        return self.at_once(args, argnums)
+
+    def at_once(
+        self, args: tuple[Any, ...], argnums: int | Sequence[int]
+    ) -> tuple[float, Any] | None:
+        """The same for arguments that are as they were traced."""
+        if not self.result.is_number or not are_final(self.captured):
             return None
         try:
             both = self.with_gradient(argnums)

@@ -6,6 +6,7 @@ take. `Program` is one that runs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain
@@ -19,10 +20,11 @@ from autograd_bp.transforms import are_constants
 from autograd_bp.trees import Flat, argument_positions, flatten, is_array, number, of_reals
 from autograd_bp.value import Number, Value
 
-__all__ = ["Function", "HoldsValues", "Layout", "values_in"]
+__all__ = ["Function", "HoldsValues", "Layout", "orders", "values_in"]
 
 T = TypeVar("T")
 FLOAT64 = np.dtype(float)
+LEAVES = {float, int, Value, np.ndarray}
 
 
 class HoldsValues(Exception):  # noqa: N818 (no error: the way on is another)
@@ -52,12 +54,13 @@ class Layout:
         self._is_tuple = type(example) is tuple and all(
             _is_number(x) or isinstance(x, np.ndarray) for x in example
         )
+        self._orders = orders(example)
         self._shape = _shape_of_all(example)  # if it could be written as one array, its shape
 
     def numbers(self, tree: Any) -> list[Number]:
         """The numbers and Values of an argument."""
         flat = flatten(tree, self.name)
-        if not flat.is_like(self.flat):
+        if not flat.is_like(self.flat) and _kind(flat) != _kind(self.flat):
             raise self.misfit(f"{flat.spec} of shapes {flat.shapes} in place of {self.flat.spec}")
         return flat.numbers
 
@@ -129,6 +132,16 @@ class Layout:
         if self._is_tuple:
             return tuple(leaves)
         return self.flat.nest(leaves)
+
+    def is_as_traced(self, tree: Any) -> bool:
+        """Whether an argument that can be read has the example's structure to the last detail."""
+        if self.is_number:
+            return not is_array(tree)
+        if type(tree) is self._sequence and set(map(type, tree)) <= LEAVES - {np.ndarray}:
+            return True
+        leaves = optree.tree_leaves(tree, none_is_leaf=True)
+        arrays = [shape is not None for shape in self.flat.shapes]
+        return orders(tree) == self._orders and list(map(is_array, leaves)) == arrays
 
     def leaves(self, tree: Any) -> list[Any]:
         """The leaves of an argument, if it has the structure of the example."""
@@ -205,6 +218,12 @@ def _shaped(numbers: Floats, shape: tuple[int, ...]) -> Floats:
     return numbers if len(shape) == 1 else numbers.reshape(shape)
 
 
+def _kind(flat: Flat) -> tuple[Any, ...]:
+    """The structure, in which an array without dimensions is a number."""
+    alone = flat.spec is None or flat.spec.is_leaf()
+    return None if alone else flat.spec, [shape or None for shape in flat.shapes]
+
+
 def _is_number(x: Any) -> bool:
     return isinstance(x, (Value, float, int))
 
@@ -220,6 +239,18 @@ def _shape_of_all(example: Any) -> tuple[int, ...] | None:
         inner = shapes.pop()
         return None if shapes or inner is None else (len(example), *inner)
     return None
+
+
+def orders(tree: Any) -> tuple[Any, ...]:
+    """The keys of each dict in a tree, in their order: optree does not see it, but users do."""
+    if not isinstance(tree, (dict, list, tuple, deque)):
+        return ()
+    items = tree.values() if isinstance(tree, dict) else tree
+    found = (tuple(tree),) if isinstance(tree, dict) else ()
+    if not set(map(type, items)) <= LEAVES:
+        for x in items:
+            found += orders(x)
+    return found
 
 
 def values_in(args: Sequence[Any]) -> list[Value]:

@@ -393,3 +393,9 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match="float32"):
         program.to_c(tmp_path / "model.c", "model", "float16")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [None, 5, b"f"])
+def test_a_name_that_is_no_str(name, tmp_path):
+    with pytest.raises(TypeError, match="name must be a str, got"):
+        trace(lambda x: x * x, 1.0).to_c(tmp_path / "f.c", name)

@@ -227,6 +227,9 @@ def state_with(program, **changes):
         ({"format": FORMAT + 1}, rf"another version.*format {FORMAT + 1}.*Trace"),
         ({"operations": [("", ), ("no such", "x")]}, r"operation no such\(x\).*Trace"),
         ({"operations": [("", ), ("-", "b", "a")]}, r"operation -\(b, a\).*Trace"),
+        ({"operations": []}, r"0 operations .* do not fit its instructions.*damaged.*Trace"),
+        ({"code": np.array([-1])}, r"do not fit its instructions, \[-1\].*damaged.*Trace"),
+        ({"code": np.array([0.5])}, r"do not fit its instructions, \[0.5\].*damaged.*Trace"),
     ],
 )  # fmt: skip
 def test_pickles_that_do_not_fit(program, changes, message):
