@@ -32,6 +32,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, draft: Path | N
     try:
         old = os.stat(path)  # noqa: PTH116 - it follows all links, also those of /dev/stdout
     except FileNotFoundError:
+        if not os.fspath(path):  # which `realpath` takes for the folder that we are in
+            raise
         old = None
         target.parent.mkdir(parents=True, exist_ok=True)
     if old is not None:

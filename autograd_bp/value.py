@@ -362,9 +362,10 @@ class Value:
         care: cython.bint = _leaves_need_care
         # Leaves hand nothing on, so the order is without them, but where hooks want to see them.
         order: list[Value] = _consumers_first([self], None, care, not care)
-        if not cython.compiled or (care and _have_care(order)):
+        with_care: cython.bint = care and _have_care(order)
+        if not cython.compiled or with_care:
             # The same, but with the sums kept aside: hooks, or anything else, may come between.
-            _pass_aside(self, start, order, care and _have_care(order))
+            _pass_aside(self, start, order, with_care)
         else:  # in place: nothing comes between these lines when they are compiled
             if care:  # the sort has left this to us
                 for node in order:
@@ -1079,19 +1080,13 @@ def _new_details(n: cython.Py_ssize_t) -> _Details:
     details.operands = details.others = ()
     details.rule = details.hooks = details.grad_node = details.passes = None
     details.has = 0
-    if n or not cython.compiled:
-        details.partials = _doubles(n)
-    return details
-
-
-@cython.cfunc
-def _doubles(n: cython.Py_ssize_t) -> cython.p_double:
-    if cython.compiled:
-        block: cython.p_double = cython.cast(cython.p_double, PyMem_Malloc(n * 8))
-        if not block:
+    if not cython.compiled:
+        details.partials = [0.0] * n
+    elif n:
+        details.partials = cython.cast(cython.p_double, PyMem_Malloc(n * 8))
+        if not details.partials:
             raise MemoryError
-        return block
-    return [0.0] * n
+    return details
 
 
 @cython.cfunc

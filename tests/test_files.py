@@ -199,7 +199,7 @@ def test_names_up_to_the_systems_limit(tmp_path, name):
 @posix
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("a" * 256, OSError), ("folder", IsADirectoryError), ("", IsADirectoryError),
+    [("a" * 256, OSError), ("folder", IsADirectoryError), ("", FileNotFoundError),
      ("to a folder", IsADirectoryError), ("loop", OSError), ("file/x", NotADirectoryError),
      ("\0", ValueError)],
 )  # fmt: skip
