@@ -55,16 +55,14 @@ def test_everything():
 
 
 # Half of the time goes to these, which compile: of their cells `make test` looks at a ninth, of
-# the others' at a third: odd numbers, as every second cell is in the plain context.
+# the others' at a third: odd numbers, as every second cell is in the plain context. (The page that
+# `test_everything` compares is made of every cell.)
 COMPILING = {"check_grads", "to_c", "to_jax", "jax.grad of to_jax"}
 
 
-@pytest.mark.parametrize(
-    ("outer", "step"),
-    [(outer, 9 if outer in COMPILING else 3) for outer in VERBS]
-    + [pytest.param(outer, 1, marks=pytest.mark.slow) for outer in VERBS],
-)
-def test_pairs(outer, step):
+@pytest.mark.parametrize("outer", VERBS)
+def test_pairs(outer):
+    step = 9 if outer in COMPILING else 3
     failures = list(_failures(list(some(pairs(outer)))[::step]))
     assert not failures, "\n".join(failures)
 
