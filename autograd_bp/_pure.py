@@ -10,11 +10,12 @@ of which is C.
 from __future__ import annotations
 
 import builtins
+from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.util import spec_from_file_location
 from itertools import chain, compress, repeat, starmap
-from operator import is_
+from operator import add, is_
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -74,6 +75,78 @@ class cython:
     def cast(ctype: object, value: T) -> T:
         """Ignore the C type of an expression."""
         return value
+
+
+def pass_aside(
+    root: Any,
+    start: float,
+    order: list[Any],
+    care: bool,
+    run_hooks: Callable[[Any, Any], Any],
+    let_go: Callable[[Any], None],
+) -> None:
+    """A backward pass of which the nodes see nothing until all gradients are there."""
+    if not care:
+        order = [node for node in order if node._code]
+    sums = dict.fromkeys(map(id, order), 0.0)
+    # Without care, leaves get each part of their gradient as it is found.
+    leaves: list[Any] = []
+    parts: list[float] = []
+    if id(root) in sums:
+        sums[id(root)] += start
+    else:
+        leaves, parts = [root], [start]
+    for node in order:
+        g = sums[id(node)]
+        details = node._details
+        if details is not None and details.hooks:
+            g = sums[id(node)] = run_hooks(node, g)
+        if g == 0.0:  # it carries nothing, whatever the local derivatives
+            continue
+        finite = g - g == 0.0  # else a local derivative of 0 carries nothing, either
+        x = node._a
+        if x is not None and (finite or node._da):
+            key = id(x)
+            if key in sums:
+                sums[key] += g * node._da
+            else:
+                leaves.append(x)
+                parts.append(g * node._da)
+        x = node._b
+        if x is not None and (finite or node._db):
+            key = id(x)
+            if key in sums:
+                sums[key] += g * node._db
+            else:
+                leaves.append(x)
+                parts.append(g * node._db)
+        if details is not None and details.has:
+            for x, rate in zip(
+                (*details.operands, *details.others), details.partials, strict=False
+            ):
+                if type(x) is float or not (finite or rate):
+                    continue
+                key = id(x)
+                if key in sums:
+                    sums[key] += g * rate
+                else:
+                    leaves.append(x)
+                    parts.append(g * rate)
+    nodes = order
+    if care:
+        nodes = [node for node in order if node._code]
+        leaves = [node for node in order if not node._code]
+        parts = [sums[id(node)] for node in leaves]
+    details = [node._details for node in order if node._details is not None] if care else []
+    old = [d.grad_node for d in details]  # dropped when all is written: that may run any code
+    objects = chain(details, nodes, leaves)
+    names = chain(repeat("grad_node", len(details)), repeat("_grad"))
+    grads = [sums[id(node)] for node in nodes]
+    totals = map(add, parts, map(getattr, leaves, repeat("_grad")))  # made one by one, then
+    deque(map(setattr, objects, names, chain(repeat(None, len(details)), grads, totals)), 0)
+    del old
+    for node in leaves if care else ():
+        let_go(node)
 
 
 def set_grads(

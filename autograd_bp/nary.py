@@ -30,6 +30,8 @@ if cython.compiled:
         _Details,
         _new_details,
         _node_of_many,
+        _sequence,
+        _unary,
         item,
         items,
         number_of,
@@ -46,12 +48,14 @@ else:
         _Details,
         _new_details,
         _node_of_many,
+        _sequence,
+        _unary,
         items,
     )
 
     number_of = float
 
-from autograd_bp.value import _plain, _sequence
+from autograd_bp.value import _plain
 
 __all__ = ["dot", "logsumexp", "mean", "norm", "softmax", "sum_of"]
 
@@ -225,7 +229,7 @@ def softmax(x: Iterable[Number]) -> list[Any]:
     total = logsumexp(xs)
     if not isinstance(total, Value):
         return [exp(xi - total) for xi in xs]
-    return [(xi - total).exp() for xi in xs]
+    return [_unary("exp", xi - total) for xi in xs]
 
 
 @cython.cfunc

@@ -16,7 +16,7 @@ from typing import Any
 from autograd_bp import ops
 from autograd_bp.ops import CODES, TABLE, grouped
 from autograd_bp.rules import IEEE, second_rule
-from autograd_bp.value import _nodes, consumers_first, expect_graphs, peek
+from autograd_bp.value import _nodes, consumers_first, expect_graphs, let_go, peek, run_hooks
 
 try:
     from autograd_bp._pure import cython
@@ -335,6 +335,42 @@ class Tape:
         PyMem_Free(self._partial)
 
 
+def pass_with_hooks(order: list[Value], start: float) -> None:
+    """What `Value.backward` does where there are hooks: the gradients reach the nodes at the end.
+
+    Takes all nodes, consumers first, and what the gradient of the first is to begin with.
+    """
+    node: Value
+    i: cython.int
+    e: cython.int
+    g: float
+    made = order[::-1]
+    tape: Tape = Tape.__new__(Tape)
+    nodes = tape._lead_through(made, order[0]) or order  # it has no base where the root is a leaf
+    nodes += [node for node in made if node._code & CODE]
+    grads: list[float] = [0.0] * len(nodes)
+    grads[len(nodes) - 1] += start
+    for i in range(len(nodes) - 1, -1, -1):
+        node = nodes[i]
+        if node._details is not None and node._details.hooks:
+            grads[i] = run_hooks(node, grads[i])
+        g = grads[i]
+        if i < tape._size:
+            for e in range(tape._first[i], tape._first[i + 1]):
+                grads[tape._operand[e]] += _carry(g, tape._partial[e])
+    old: list[Any] = [None] * len(nodes)  # old graphs go when all is written: they may run code
+    for i in range(len(nodes)):
+        node = nodes[i]
+        g = grads[i]
+        if node._details is not None:
+            old[i] = node._details.grad_node
+            node._details.grad_node = None
+        node._grad = g if node._code & CODE else node._grad + g
+    for node in order:
+        if not node._code & CODE and node._details is not None:
+            let_go(node)
+
+
 def set_graphs(
     nodes: list[Value], grads: list[Value], leaves: list[Value], before: list[Any]
 ) -> bool:
@@ -359,7 +395,7 @@ def set_graphs(
             g = before[i]
             if node._grad != g and g == g:
                 return False
-    old: list[Any] = [None] * len(nodes)  # they go when all is written: that may run code
+    old: list[Any] = [None] * len(nodes)  # as above
     for i in range(len(nodes)):
         node = nodes[i]
         new = grads[i]

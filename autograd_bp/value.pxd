@@ -51,3 +51,5 @@ cdef class Value:
 cdef _Details _new_details(Py_ssize_t n)
 cdef Value _node_of_many(short code, double data, _Details details, object bias)
 cdef double _data(object x, str name)
+cdef object _sequence(object x, str name)
+cdef Value _unary(str name, Value x)

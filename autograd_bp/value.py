@@ -42,7 +42,6 @@ from __future__ import annotations
 
 import copyreg
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Real
@@ -62,9 +61,9 @@ except ImportError:  # never at run time: this line tells the compiler which nam
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Free, PyMem_Malloc
 else:  # the rest stands in value.pxd for the compiler
-    from itertools import chain, repeat
-    from operator import add
     from operator import getitem as item
+
+    from autograd_bp._pure import pass_aside
 
     Items: TypeAlias = Sequence[Any]
     if TYPE_CHECKING:
@@ -363,9 +362,12 @@ class Value:
         # Leaves hand nothing on, so the order is without them, but where hooks want to see them.
         order: list[Value] = _consumers_first([self], None, care, not care)
         with_care: cython.bint = care and _have_care(order)
-        if not cython.compiled or with_care:
-            # The same, but with the sums kept aside: hooks, or anything else, may come between.
-            _pass_aside(self, start, order, with_care)
+        if not cython.compiled:  # the same, but with the sums kept aside: anything may come between
+            pass_aside(self, start, order, with_care, run_hooks, let_go)
+        elif with_care:
+            from autograd_bp.tape import pass_with_hooks  # above: it has the sums in arrays
+
+            pass_with_hooks(order, start)
         else:  # in place: nothing comes between these lines when they are compiled
             if care:  # the sort has left this to us
                 for node in order:
@@ -438,7 +440,7 @@ class Value:
             _details_of(self).grad_node = grad
         else:
             self._grad = _number(grad, "grad")
-            _let_go(self)
+            let_go(self)
 
     @property
     def label(self) -> str:
@@ -957,7 +959,7 @@ def _compared(a: Any, b: Any, strictly: cython.bint) -> Any:
     """Whether a < b, or a ≤ b, of which one is a node: by the numbers, in a trace a node."""
     if not (isinstance(a, Value) or _is_real(a)) or not (isinstance(b, Value) or _is_real(b)):
         return NotImplemented
-    if is_symbolic(a, b):
+    if _contexts and is_symbolic(a, b):
         return apply("<" if strictly else "<=", a, b)
     p: float = _data(a, "operand")
     q: float = _data(b, "operand")
@@ -1141,87 +1143,6 @@ def _have_care(nodes: list[Value]) -> cython.bint:
     return False
 
 
-@cython.cfunc
-def _pass_aside(root: Value, start: float, order: list[Value], care: cython.bint) -> object:
-    """A backward pass of which the nodes see nothing until all gradients are there.
-
-    For there are hooks or gradients that are graphs (``care``: the order then has the leaves), or
-    anything may come between, as it may where the engine is interpreted.
-    """
-    node: Value
-    x: Any
-    g: float
-    i: cython.Py_ssize_t
-    d: _Details | None
-    if not care:
-        order = [node for node in order if node._code]
-    sums = dict.fromkeys(map(id, order), 0.0)
-    # Without care, leaves get each part of their gradient as it is found.
-    leaves: list[Any] = []
-    parts: list[float] = []
-    if id(root) in sums:
-        sums[id(root)] += start
-    else:
-        leaves, parts = [root], [start]
-    for node in order:
-        g = sums[id(node)]
-        d = node._details
-        if d is not None and d.hooks:
-            g = sums[id(node)] = run_hooks(node, g)
-        if g == 0.0:  # it carries nothing, whatever the local derivatives
-            continue
-        finite: cython.bint = g - g == 0.0  # else a local derivative of 0 carries nothing, either
-        x = node._a
-        if x is not None and (finite or node._da):
-            if id(x) in sums:
-                sums[id(x)] += g * node._da
-            else:
-                leaves.append(x)
-                parts.append(g * node._da)
-        x = node._b
-        if x is not None and (finite or node._db):
-            if id(x) in sums:
-                sums[id(x)] += g * node._db
-            else:
-                leaves.append(x)
-                parts.append(g * node._db)
-        if d is not None and d.has:
-            for i, x in enumerate((*d.operands, *d.others)):
-                if type(x) is float or not (finite or d.partials[i]):
-                    continue
-                if id(x) in sums:
-                    sums[id(x)] += g * d.partials[i]
-                else:
-                    leaves.append(x)
-                    parts.append(g * d.partials[i])
-    nodes = order
-    if care:
-        nodes = [node for node in order if node._code & CODE]
-        leaves = [node for node in order if not node._code & CODE]
-        parts = [sums[id(node)] for node in leaves]
-    details = [node._details for node in order if node._details is not None] if care else []
-    grads: list[float] = [sums[id(node)] for node in nodes]
-    old = [d.grad_node for d in details]  # dropped when all is written: that may run any code
-    if cython.compiled:
-        for d in details:
-            d.grad_node = None
-        for i in range(len(nodes)):
-            node = nodes[i]
-            node._grad = grads[i]
-        for i in range(len(leaves)):
-            node = leaves[i]
-            node._grad += cython.cast(cython.double, parts[i])
-    else:
-        totals = map(add, parts, map(getattr, leaves, repeat("_grad")))  # made one by one, then
-        names = chain(repeat("grad_node", len(details)), repeat("_grad"))
-        numbers = chain(repeat(None, len(details)), grads, totals)
-        deque(map(setattr, chain(details, nodes, leaves), names, numbers), 0)
-    del old
-    for node in leaves if care else ():
-        _let_go(node)
-    return None
-
-
 def run_hooks(node: Value, grad: Any) -> Any:
     """The gradient that a node hands on: what its hooks make of the one that reached it."""
     details: _Details | None = node._details
@@ -1282,7 +1203,7 @@ def zero_grad(values: Iterable[Value]) -> None:
         if _contexts:
             refuse_in_trace(node, "grad")
         node._grad = 0.0
-        _let_go(node)
+        let_go(node)
 
 
 def go_together(leaves: Iterable[Value], nodes: list[Value]) -> None:
@@ -1297,13 +1218,12 @@ def go_together(leaves: Iterable[Value], nodes: list[Value]) -> None:
         details.passes = (nodes, details.passes)
 
 
-@cython.cfunc
-def _let_go(leaf: Value) -> object:
+def let_go(leaf: Value) -> None:
     """Forget a gradient that is a graph, and those of the nodes between that came with it."""
     node: Value
     details: _Details | None = leaf._details
     if details is None:
-        return None
+        return
     passes, details.passes, details.grad_node = details.passes, None, None
     while passes is not None:
         nodes, passes = passes
@@ -1311,7 +1231,7 @@ def _let_go(leaf: Value) -> object:
             if node._details is not None:
                 node._details.grad_node = None
         nodes.clear()  # other leaves have this list, too
-    return None
+    return
 
 
 def _nodes(x: Any, name: str) -> list[Value]:
@@ -1372,7 +1292,8 @@ def _plain(row: Iterable[Any], name: str) -> tuple[Any, ...]:
     return tuple([x if isinstance(x, Value) else _data(x, name) for x in row])
 
 
-def _sequence(x: Any, name: str) -> list[Any] | tuple[Any, ...]:
+@cython.cfunc
+def _sequence(x: Any, name: str) -> Any:
     if type(x) is tuple or type(x) is list:
         return x
     if isinstance(x, Value) or not isinstance(x, Iterable):
