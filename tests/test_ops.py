@@ -379,6 +379,7 @@ def test_the_poles_of_lgamma_are_infinite_in_every_reading(x):
     assert program.map([x]) == [INF]
 
 
+@pytest.mark.slow
 @given(st.integers(101, 300).map(float), st.floats(-50, 50) | st.floats(0.01, 1e4))
 def test_a_polygamma_beyond_the_rows_orders(n, x):
     assume(x > 0 or x != math.floor(x))

@@ -264,7 +264,13 @@ def test_programs_contain_every_row():
     assert made == {op.name for op in TABLE} - NOT_IN_PROGRAMS | {""}
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if i % 6 == 0 else pytest.param(name, marks=pytest.mark.slow)
+        for i, name in enumerate(STEPS)
+    ],
+)
 @settings(max_examples=3)
 @given(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), st.floats(0.5, 2.0))
 def test_each_step_alone(name, point, c):

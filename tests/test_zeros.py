@@ -200,6 +200,7 @@ def test_exported_c(tmp_path, second):
     assert list(map(float, printed.split())) == [0.0 if second else 2.0] * n
 
 
+@pytest.mark.slow
 def test_exported_to_jax():
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)

@@ -264,6 +264,7 @@ def test_a_model_that_computes_something_else(tmp_path, make, match):
         load(save(path, Net(2, [3, 1])))
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_hostile_metadata(tmp_path_factory, data):
     """Whatever stands in a field, it is loaded or a ValueError names the file and the field."""
@@ -648,6 +649,7 @@ MOMENTS = textwrap.dedent(
 KILLS = 50
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has neither fork nor SIGKILL")
 def test_killed_50_times_at_any_moment(tmp_path):
     """kill -9 at random moments of training and writing; the end is that of an unkilled run."""

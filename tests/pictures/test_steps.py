@@ -310,7 +310,7 @@ def test_many_scopes_are_not_combined():
     assert len(steps(x).data["views"]) == 8
 
 
-@pytest.mark.parametrize("n", [120, 400])
+@pytest.mark.parametrize("n", [120, pytest.param(400, marks=pytest.mark.slow)])
 def test_no_edge_is_lost_where_scopes_are_tangled(n):
     random = Random(0)
     x = [Value(0.5, "x"), Value(0.7, "y")]

@@ -84,7 +84,9 @@ WAYS = [step_by_buttons, step_by_keys, jump_by_button, jump_by_key, step_by_slid
 
 @pytest.mark.parametrize(
     ("graph", "way"),
-    [(mlp_cost, way) for way in WAYS] + [(graph, jump_by_key) for graph in GRAPHS],
+    [(mlp_cost, step_by_buttons)]
+    + [pytest.param(mlp_cost, way, marks=pytest.mark.slow) for way in WAYS[1:]]
+    + [(graph, jump_by_key) for graph in GRAPHS],
 )
 def test_the_final_gradients_are_the_engines_to_the_last_bit(visit, graph, way):
     root = graph()
@@ -104,6 +106,7 @@ def test_the_final_gradients_are_the_engines_to_the_last_bit(visit, graph, way):
         assert same(text, nodes[int(i)].grad)
 
 
+@pytest.mark.slow
 def test_there_and_back_again(visit):
     tab = visit(steps(expression()).html())
     tab.keyboard.press("End")

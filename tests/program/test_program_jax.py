@@ -122,7 +122,7 @@ def test_rows(op):
     assert_like(found[3][kept], second[kept], rtol, 1e-300)
 
 
-@pytest.mark.parametrize("op", some_slow(ROWS, lambda op: op in ROWS[::5]), ids=name_of)
+@pytest.mark.parametrize("op", some_slow(ROWS, lambda op: op in ROWS[::9]), ids=name_of)
 def test_rows_in_single_precision(op):
     program, _ = program_of(op)
     n = program.arguments[0].size
@@ -170,7 +170,7 @@ AT = {  # a function, a point, its derivative and its second derivative there
 }
 
 
-@pytest.mark.parametrize("name", some_slow(AT, lambda name: name in list(AT)[::3]))
+@pytest.mark.parametrize("name", some_slow(AT, lambda name: name in list(AT)[::9]))
 def test_the_tables_derivatives_in_each_of_jaxs_transformations(name):
     f, x, slope, second = AT[name]
     slope = polygamma(3, x) if name == "polygamma" else slope
@@ -191,6 +191,7 @@ def test_the_tables_derivatives_in_each_of_jaxs_transformations(name):
         np.testing.assert_allclose(seconds, [second] * 4, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_is_0_carries_nothing():
     function = trace(lambda x: sqrt(x[0]) + x[1], [1.0, 1.0]).to_jax()
     assert float(jax.jvp(function, ([0.0, 1.0],), ([0.0, 1.0],))[1]) == 1.0
@@ -199,6 +200,7 @@ def test_what_is_0_carries_nothing():
         np.testing.assert_array_equal(np.array(jacobian(rows)([0.0, 1.0])), [[np.inf, 1], [0, 1]])
 
 
+@pytest.mark.slow
 def test_what_is_0_carries_nothing_in_products_of_matrices():
     def f(P, Q):
         return [[dot(p, q, 0.0) for q in Q] for p in P]
@@ -225,10 +227,8 @@ def test_third_derivatives():
     assert float(third(0.3)) == pytest.approx(s * (1 - s) * (1 - 6 * s + 6 * s * s), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    "hessian",
-    some_slow([jax.hessian, lambda f: jax.jacrev(jax.jacrev(f))], lambda h: h is jax.hessian),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("hessian", [jax.hessian, lambda f: jax.jacrev(jax.jacrev(f))])
 def test_whole_networks(hessian):
     model = MLP(3, [4, 2], activation=["gelu", "linear"], seed=0)
 
