@@ -108,7 +108,7 @@ def main() -> None:
     extensions = []
     if os.environ.get("AUTOGRAD_BP_COMPILE", "1") != "0":
         write_headers()
-        extensions = [*modules(), kernel()]
+        extensions = [kernel(), *modules()]  # the longest first, as above
     setup(ext_modules=extensions, options={"build_ext": {"parallel": JOBS}})
 
 
