@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from autograd_bp.context import is_recording, recording
-from autograd_bp.ops import CODES, TABLE
+from autograd_bp.ops import CODES, TABLE, Op
 from autograd_bp.value import (
     Number,
     Value,
@@ -146,7 +146,7 @@ def _parts(node: Value) -> tuple[Any, ...]:
     kind = type(node)
     if kind is not Value:  # a leaf: operations make none
         return _again_as, (kind, grad, node.data, node.label, node.scope), _state_of(node)
-    op = node.op if node.op in CODES else node.rule
+    op = node.op if isinstance(node.rule, Op) else node.rule  # which may bear the name of a row
     parts = op, node.operands, node.data, node.local_grads, node.label, node.scope
     return _again, (grad, *parts)
 

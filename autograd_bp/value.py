@@ -1231,7 +1231,6 @@ def let_go(leaf: Value) -> None:
             if node._details is not None:
                 node._details.grad_node = None
         nodes.clear()  # other leaves have this list, too
-    return
 
 
 def _nodes(x: Any, name: str) -> list[Value]:

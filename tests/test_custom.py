@@ -675,8 +675,10 @@ def test_plain_nodes_beside_own_ones_copy_and_pickle():
         lambda x: area(x, x * 3.0),
         lambda x: cubic(x, x * 3.0),
         lambda x: checkpoint(mixed)(x, x * 3.0),
+        lambda x: custom(lambda x: x**3, lambda x: 3.0 * x**2, name="sin")(x),
+        lambda x: custom(lambda a, b: a * b**2, lambda a, b: (b**2, 2.0 * a * b), name="*")(x, x),
     ],
-    ids=["custom", "implicit", "checkpoint"],
+    ids=["custom", "implicit", "checkpoint", "named as a row", "named as an operator"],
 )
 def test_a_copied_graph_of_own_operations_has_all_derivatives(own):
     x = Value(0.7, "x")
